@@ -6,7 +6,6 @@ from typing import Any
 
 from holoscan.conditions import CountCondition
 from holoscan.core import Application
-from holoscan.schedulers import EventBasedScheduler
 from totalsegmentator.registry import task_modality
 
 from operators.base_operator import ChainOperator
@@ -32,7 +31,6 @@ from operators.series_selector import SeriesSelectorOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
-from totalmap.environment_variables import processor_threads
 from totalmap.errors import ConfigError, OutputError
 from totalmap.open_input import InputKind, OpenedInput
 from totalmap.run_log import RunLog
@@ -101,13 +99,11 @@ class TotalMapApplication(Application):
                 "--study chooses among DICOM studies, and the input is a NIfTI file: omit --study"
             )
         self._writer_of = _writers_for(source.kind, settings.results.kinds)
-        self._has_threads = processor_threads() > 1
 
     def compose(self) -> None:
         """Builds the chain; each writer gets the same segmentation.
 
-        Writers run one after another, since most of them are Python code. Those that mostly
-        compress have a thread of their own.
+        Writers run one after another, since most of them are Python code.
         """
         is_nifti = self._source.kind is InputKind.NIFTI
         reader = self._nifti_reader() if is_nifti else self._study_reader()
@@ -123,12 +119,8 @@ class TotalMapApplication(Application):
         assessor = QualityAssessorOperator(self, run_log=self._run_log, name="quality_assessor")
         self.add_flow(reader, segmenter, {("volumes", "volumes")})
         self.add_flow(segmenter, assessor, {("segmentations", "segmentations")})
-        writers = self._writers()
-        for writer in writers:
+        for writer in self._writers():
             self.add_flow(assessor, writer, {("segmentations", "segmentations")})
-        beside = [writer for writer in writers if writer.runs_beside_others]
-        if beside and self._has_threads:
-            self.make_thread_pool("compression", 1).add(beside, False)
 
     def _study_reader(self) -> ChainOperator:
         """Adds the operators that make volumes of a study, and returns the last of them."""
@@ -186,11 +178,7 @@ class TotalMapApplication(Application):
         """
         if self._source.kind is InputKind.NIFTI:
             self._run_log.warn(*_left_out(self._settings.results.kinds))
-        if self._has_threads:
-            scheduler = EventBasedScheduler(self, worker_thread_number=1, name="scheduler")
-            self.scheduler(scheduler)
         super().run()
-        self._run_log.arrange({kind: writer.stage for kind, writer in self._writer_of.items()})
         missing = [
             kind
             for kind, writer in self._writer_of.items()

@@ -27,13 +27,10 @@ class ResultWriterOperator(ChainOperator):
 
     Attributes:
         stage: Name of the stage in status.json, and of the operator.
-        runs_beside_others: Whether it runs in a thread of its own: it needs the interpreter for a
-            small part of its time only.
     """
 
     receives = "segmentations"
     stage: ClassVar[str]
-    runs_beside_others: ClassVar[bool] = False
 
     def __init__(self, *args: Any, settings: Settings, release: Release, **kwargs: Any) -> None:
         self._settings = settings
@@ -184,7 +181,6 @@ class NiftiWriterOperator(ResultWriterOperator):
     """Writes the labels as one multi-label NIfTI."""
 
     stage = "write_nifti"
-    runs_beside_others = True
 
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release

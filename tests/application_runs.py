@@ -41,7 +41,7 @@ class Finished:
     def fails_with(self, exit_status: int, kind: str, message: str) -> None:
         """Checks that the run failed with one clear line and left the two reports only."""
         assert self.exit_status == exit_status, self.text
-        assert self.files == REPORTS
+        assert self.files == REPORTS, self.files
         status = self.status
         assert status["outcome"] == "failed"
         assert status["results"] == []

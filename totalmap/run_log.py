@@ -5,7 +5,7 @@ run log always holds everything that is known.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -188,18 +188,6 @@ class RunLog:
     def wrote(self, *results: Result) -> None:
         """Records results that were written."""
         self.results.extend(results)
-
-    def arrange(self, stages: Mapping[str, str]) -> None:
-        """Brings the results and timings of writers into one order, whichever of them ended first.
-
-        Args:
-            stages: The stage of each kind of result, in the order.
-        """
-        kinds = list(stages)
-        self.results.sort(key=lambda made: kinds.index(made.kind) if made.kind in stages else -1)
-        for stage in stages.values():
-            if stage in self.timings_seconds:
-                self.timings_seconds[stage] = self.timings_seconds.pop(stage)
 
 
 def _of_series(folder: str, warning: str) -> str:

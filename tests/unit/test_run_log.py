@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from totalmap.run_log import Result, RunLog
+from totalmap.run_log import RunLog
 from totalmap.segmentation import Segmentation
 
 
@@ -49,13 +49,3 @@ def test_a_segmentation_without_structures_gives_a_warning(true_segmentation: Se
     assert run_log.warnings[0] == "no liver in view"
     assert "no structure was found" in run_log.warnings[1]
     assert run_log.engine == "totalmap"
-
-
-def test_results_and_timings_have_the_order_of_the_kinds_whichever_writer_ended_first() -> None:
-    run_log = RunLog()
-    for kind in ("nifti", "source", "seg"):
-        with run_log.stage(f"write_{kind}"):
-            run_log.wrote(Result(kind=kind, path=f"results/{kind}"))
-    run_log.arrange({"seg": "write_seg", "sr": "write_sr", "nifti": "write_nifti"})
-    assert [result.kind for result in run_log.results] == ["source", "seg", "nifti"]
-    assert list(run_log.timings_seconds) == ["write_source", "write_seg", "write_nifti"]

@@ -1,16 +1,12 @@
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from holoscan.conditions import CountCondition
 from holoscan.core import Operator, OperatorSpec
 
 from app.application import TotalMapApplication
-from operators.result_writers import (
-    NiftiWriterOperator,
-    ResultWriterOperator,
-    SegWriterOperator,
-)
+from operators.result_writers import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.open_input import InputKind, OpenedInput
 from totalmap.run_log import RunLog
@@ -122,40 +118,3 @@ def test_a_writer_that_started_and_did_not_finish_is_an_error(tmp_path: Path) ->
         with pytest.raises(OutputError, match="ended without the results seg"):
             application.run()
     assert "write_seg" in run_log.timings_seconds
-
-
-class FailingWriterOperator(NiftiWriterOperator):
-    """Fails before it writes anything."""
-
-    def process(self, segmentations: Any) -> NoReturn:
-        """Raises an error of a writer."""
-        del segmentations
-        raise OutputError("labels.nii.gz differs from the labels after writing")
-
-
-class FailingApplication(SilentApplication):
-    """Has a writer that fails in a thread of its own, beside another one."""
-
-    def compose(self) -> None:
-        sender = SendingOperator(self, CountCondition(self, 1), name="sender")
-        writers: tuple[type[ResultWriterOperator], ...]
-        writers = (FailingWriterOperator, SkippedWriterOperator)
-        for kind in writers:
-            writer = self._writer(kind)
-            self.add_flow(sender, writer, {("segmentations", "segmentations")})
-            if kind.runs_beside_others and self._has_threads:
-                self.make_thread_pool("compression", 1).add([writer], False)
-
-
-def test_the_error_of_a_writer_in_a_thread_of_its_own_ends_the_run(tmp_path: Path) -> None:
-    with open_release(tmp_path) as release:
-        application = FailingApplication(
-            [],
-            settings=Settings(results=ResultsSection(kinds=(ResultKind.SEG, ResultKind.NIFTI))),
-            source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
-            models_folder=tmp_path,
-            release=release,
-            run_log=RunLog(),
-        )
-        with pytest.raises(OutputError, match="differs from the labels"):
-            application.run()
