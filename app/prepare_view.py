@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,13 +39,14 @@ def main(arguments: Sequence[str]) -> int:
         with _other_process(_ONLY_LABELS, *arguments) as labels:
             undecodable = prepare_voxels(source, folder, segs)
         if labels.returncode == ExitStatus.SUCCEEDED:
-            _finish(undecodable, folder)
+            finish(undecodable, folder)
         return labels.returncode
     except TotalMapError as error:
         log.get_logger().error("view_failed", kind=type(error).__name__, message=str(error))
-        partial = folder / f"{FAILED}.part"
-        partial.write_text(json.dumps({"reason": str(error)}), "utf-8")
-        partial.rename(folder / FAILED)
+        with suppress(OSError):  # the disk may be full, or the folder deleted
+            partial = folder / f"{FAILED}.part"
+            partial.write_text(json.dumps({"reason": str(error)}), "utf-8")
+            partial.rename(folder / FAILED)
         return error.exit_status
 
 
@@ -81,6 +82,17 @@ def prepare_labels(source: Path, folder: Path, segs: Sequence[Path]) -> None:
         write_labels(read_labels(objects, geometry), folder)
 
 
+def finish(undecodable: tuple[int, ...], folder: Path) -> None:
+    """Writes the last file, when all others are there.
+
+    Raises:
+        TotalMapError: The folder can't be written.
+    """
+    from totalmap.writers.viewer_data import write_finished
+
+    write_finished(undecodable, folder)
+
+
 def _selection(source: Path, series: "Collection[str]") -> "Selection":
     from totalmap.dicom.study import read_study
     from totalmap.existing_seg import source_of
@@ -101,12 +113,6 @@ def _other_process(*arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
         except BaseException:
             process.kill()
             raise
-
-
-def _finish(undecodable: tuple[int, ...], folder: Path) -> None:
-    from totalmap.writers.viewer_data import write_finished
-
-    write_finished(undecodable, folder)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,10 @@ process of the page.
 """
 
 import argparse
-import json
 import logging
 import os
 import shutil
 import statistics
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,15 +25,13 @@ from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.file_storage import VIEW_NAME
 from gateway.web.server import running_web
 from tests.accounts import PASSWORD, USER, add_account
-from tests.ohif.packages import PLAYWRIGHT, require_package
+from tests.browser import browse
 from tests.phantom.study import write_series
 from tests.segmentations import TASK, segmentation_with, volume_of
-from tests.servers import LOOPBACK, require_program
+from tests.servers import LOOPBACK
 from tests.unit.gateway.web.filling import Filled, open_filled
+from tests.viewable_output import write_viewable_output
 from totalmap import log
-from totalmap.settings import Settings
-from totalmap.writers.all_or_nothing import open_release
-from totalmap.writers.seg.binary import write_seg
 
 DRIVER = Path(__file__).with_suffix(".mjs")
 MEGABYTE = 1e6
@@ -67,7 +63,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="also write the report to this file")
     arguments = parser.parse_args()
     log.configure(level=logging.WARNING)
-    require_package(PLAYWRIGHT)
     with disk_folder() as folder, _gateway(folder) as gateway:
         job = _job(gateway, folder, arguments.slices, arguments.size)
         view = gateway.storage.job_folder(job) / VIEW_NAME
@@ -113,43 +108,20 @@ def _job(gateway: Filled, folder: Path, slices: int, size: int) -> str:
     series = write_series(folder / "ct", 0, thin_series(slices, size))
     labels = ellipsoids((slices, size, size), len(TASK.structures))
     segmentation = segmentation_with(volume_of(series.folder), labels)
-    output = folder / "output"
-    with open_release(output) as release:
-        write_seg(segmentation, Settings(), release)
-        release.publish({})
-    status = {
-        "series": [{"series_instance_uid": series.series_uid, "chosen": True}],
-        "structures": [
-            {
-                "folder": "",
-                "name": found.structure.name,
-                "volume_ml": found.volume_ml,
-                "flags": list(found.limitations),
-            }
-            for found in segmentation.found()
-        ],
-    }
-    (output / "status.json").write_text(json.dumps(status))
+    output = write_viewable_output(segmentation, folder / "output")
     job = gateway.open_job(gateway.receive_files(series.paths))
     gateway.succeed(job, output)
     return job
 
 
 def _open(port: int, job: str) -> Opening:
-    task = {
-        "playwright": str(PLAYWRIGHT.folder / "index.js"),
-        "chromium": str(require_program("chromium", "chromium")),
-        "url": f"http://{LOOPBACK}:{port}",
-        "user": USER,
-        "password": PASSWORD,
-        "path": f"/jobs/{job}/view/0",
-    }
-    done = subprocess.run(  # noqa: S603  our own
-        [require_program("node", "nodejs"), DRIVER, json.dumps(task)],
-        stdout=subprocess.PIPE,
-        check=True,
+    said = browse(
+        DRIVER,
+        url=f"http://{LOOPBACK}:{port}",
+        user=USER,
+        password=PASSWORD,
+        path=f"/jobs/{job}/view/0",
     )
-    said = json.loads(done.stdout)
     first, there = said["seconds"]
     return Opening(
         first_seconds=first,

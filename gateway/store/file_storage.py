@@ -3,7 +3,8 @@
 ```
 STORAGE/incoming/     being received, or not yet in the ledger; emptied at each start
 STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
-STORAGE/jobs/J        a job's input, settings and output, and what the viewer has shown of it
+STORAGE/jobs/J        a job's input, settings and output, and what the viewer shows of it
+STORAGE/viewing/      links to images while a view is prepared; emptied at each start of the page
 ```
 
 Names are hashes because UIDs come from outside, and because a file that is named after its content
@@ -44,6 +45,7 @@ class Storage:
         self.incoming = folder / "incoming"
         self._studies = folder / "studies"
         self._jobs = folder / "jobs"
+        self._viewing = folder / "viewing"
         self._lock = folder / "lock"
         self.incoming.mkdir(parents=True, exist_ok=True)
         self._studies.mkdir(exist_ok=True)
@@ -90,6 +92,20 @@ class Storage:
     def output_folder(self, job_id: str) -> Path:
         """Returns the folder of the output of a job."""
         return self.job_folder(job_id) / OUTPUT_NAME
+
+    def new_viewing_folder(self) -> Path:
+        """Returns a new folder for the source of a view."""
+        self._viewing.mkdir(exist_ok=True)
+        folder = self._viewing / uuid4().hex
+        folder.mkdir()
+        return folder
+
+    def remove_viewing_folders(self) -> None:
+        """Removes the sources of views whose preparation was killed with the page.
+
+        Their links would keep deleted images on the disk.
+        """
+        shutil.rmtree(self._viewing, ignore_errors=True)
 
     def views(self) -> Sequence[Path]:
         """Returns the folders of all views of the viewer."""

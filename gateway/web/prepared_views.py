@@ -31,12 +31,11 @@ from totalmap.log import get_logger
 from totalmap.texts.catalogue import Message
 from totalmap.viewer_files import FAILED, FINISHED, is_loaded_by_viewer
 
-# Two processes keep two readers going; each needs about a gigabyte for 500 slices.
+# Each view takes two processes, which need up to 0.7 GB each for 500 slices.
 AT_ONCE = 2
-# The newest views, of some 80 MB each.
+# The newest views; each has about the size of its images, compressed.
 KEPT_VIEWS = 20
 LOOK_SECONDS = 0.02
-_SOURCE = "source"
 # The kinds of results that hold the labels; the first one that exists is shown.
 _SEG_KINDS = ("seg", "seg_labelmap")
 
@@ -94,8 +93,10 @@ class PreparedViews:
     def __init__(self, storage: Storage, ledger: Ledger) -> None:
         self._storage = storage
         self._ledger = ledger
-        self._running: dict[Path, subprocess.Popen[bytes]] = {}
+        self._running: set[Path] = set()
+        self._failures: dict[Path, str] = {}
         self._lock = Lock()
+        storage.remove_viewing_folders()
 
     async def file(self, job: Job, series: ViewableSeries, name: str) -> Path | None:
         """Returns a file of a view as soon as it is written; None: there is no such file.
@@ -111,17 +112,16 @@ class PreparedViews:
         while not path.exists():
             if (folder / FINISHED).exists():
                 return None
+            if folder in self._failures:
+                raise ViewFailedError(self._failures[folder])
             if folder not in self._running:
                 await run_in_threadpool(self._begin, job, series, folder)
             await asyncio.sleep(LOOK_SECONDS)
-            _require_success(folder)
         return path
 
     def forget_failure(self, job: Job, series: ViewableSeries) -> None:
-        """Removes a view that could not be prepared, so that it is tried again."""
-        folder = self._folder(job, series)
-        if (folder / FAILED).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        """Has a view that could not be prepared be tried again."""
+        self._failures.pop(self._folder(job, series), None)
 
     def _folder(self, job: Job, series: ViewableSeries) -> Path:
         return self._storage.job_folder(job.job_id) / VIEW_NAME / str(series.number)
@@ -131,47 +131,64 @@ class PreparedViews:
         with self._lock:
             if folder in self._running or len(self._running) >= AT_ONCE:
                 return
+            self._running.add(folder)
+        source = self._storage.new_viewing_folder()
+        try:
+            command = self._command(job, series, source, folder)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own
+        except BaseException:
+            shutil.rmtree(source, ignore_errors=True)
+            self._running.discard(folder)
+            raise
+        Thread(target=self._finish, args=[process, source, folder], name="view").start()
+
+    def _command(
+        self, job: Job, series: ViewableSeries, source: Path, folder: Path
+    ) -> Sequence[str]:
+        """Links the images of a series into a folder, and returns the command of its view."""
+        output = self._storage.output_folder(job.job_id)
+        content = images(self._ledger.content(job.study_instance_uid, job.content_until))
+        try:
+            self._storage.link(_of_series(content, output), source)
             with suppress(FileNotFoundError):  # of a process that was killed
                 shutil.rmtree(folder)
-            source = folder / _SOURCE
-            source.mkdir(parents=True)
-            output = self._storage.output_folder(job.job_id)
-            content = images(self._ledger.content(job.study_instance_uid, job.content_until))
-            try:
-                self._storage.link(_of_series(content, output), source)
-            except ResourceError as error:
-                raise ViewFailedError(Message("viewer.deleted")) from error
-            segs = [str(output / path) for path in series.segs]
-            command = [sys.executable, "-m", "app.prepare_view", str(source), str(folder), *segs]
-            self._running[folder] = subprocess.Popen(  # noqa: S603  our own
-                command, stdin=subprocess.DEVNULL
-            )
-        Thread(target=self._finish, args=[folder], name="view").start()
+            folder.parent.mkdir(exist_ok=True)  # fails if the folder of the job was deleted
+            folder.mkdir()
+        except (FileNotFoundError, ResourceError) as error:
+            raise ViewFailedError(Message("viewer.deleted")) from error
+        segs = [str(output / path) for path in series.segs]
+        return [sys.executable, "-m", "app.prepare_view", str(source), str(folder), *segs]
 
-    def _finish(self, folder: Path) -> None:
+    def _finish(self, process: "subprocess.Popen[bytes]", source: Path, folder: Path) -> None:
         """Waits for the process of a view; removes what nobody needs any more."""
-        status = self._running[folder].wait()
-        if status and not (folder / FAILED).exists():
+        status = process.wait()
+        if status:
             log.warning("view_process_ended", status=status)
-            with suppress(OSError):
-                reason = f"The preparation ended with status {status}."
-                (folder / FAILED).write_text(json.dumps({"reason": reason}), "utf-8")
-        shutil.rmtree(folder / _SOURCE, ignore_errors=True)
+            self._failures[folder] = _reason(folder) or f"The preparation ended: status {status}."
+        shutil.rmtree(source, ignore_errors=True)
+        self._running.discard(folder)
         self._remove_older_views()
-        del self._running[folder]
 
     def _remove_older_views(self) -> None:
-        finished = self._storage.views()
-        by_age = sorted(finished, key=lambda path: path.stat().st_mtime, reverse=True)
+        by_age = sorted(self._storage.views(), key=_modified_at, reverse=True)
         for folder in by_age[KEPT_VIEWS:]:
             if folder not in self._running:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_success(folder: Path) -> None:
-    """Raises the reason for which a view can't be prepared."""
-    with suppress(FileNotFoundError):
-        raise ViewFailedError(json.loads((folder / FAILED).read_text("utf-8"))["reason"])
+def _reason(folder: Path) -> str:
+    """Returns why a view could not be prepared; empty if its process could not say so."""
+    try:
+        return str(json.loads((folder / FAILED).read_text("utf-8"))["reason"])
+    except FileNotFoundError:
+        return ""
+
+
+def _modified_at(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # it has just been deleted with its job
+        return 0.0
 
 
 def _of_series(content: Sequence[KeptInstance], output: Path) -> Sequence[KeptInstance]:

@@ -134,7 +134,7 @@ def test_an_input_inside_the_output_folder_is_refused_and_kept(
 def test_a_full_disk_ends_the_run_with_status_75_and_leaves_reports_only(
     study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
-    with small_disk(tmp_path / "disk", "128k") as disk:  # room for the reports and no results
+    with small_disk(tmp_path / "disk", "96k") as disk:  # room for the reports and no results
         done = run(study.folder, disk, fast_models)
         done.fails_with(75, "ResourceError", "No space left on device")
 

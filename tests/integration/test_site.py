@@ -1,6 +1,5 @@
 """`make docs` builds the site of the documentation without a warning; it needs no network."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browse
 from tests.conftest import REPOSITORY
-from tests.ohif.packages import PLAYWRIGHT, require_package
-from tests.servers import require_program
 from tests.waiting import WAIT_SECONDS
 from website.find_external_resources import external_resources
 from website.rewrite_links import linked_paths, repository_path, site_path
@@ -68,23 +66,8 @@ def test_linked_files_outside_the_documents_are_pages_of_the_site(site: Path) ->
 
 
 def test_the_search_works_without_a_server_or_a_network(site: Path) -> None:
-    require_package(PLAYWRIGHT)
-    node = require_program("node", "nodejs")
-    task = {
-        "playwright": str(PLAYWRIGHT.folder / "index.js"),
-        "chromium": str(require_program("chromium", "chromium")),
-        "page": (site / "index.html").as_uri(),
-        "words": "storage commitment",
-    }
-    done = subprocess.run(
-        [node, DRIVER, json.dumps(task)],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    page = (site / "index.html").as_uri()
+    seen = browse(DRIVER, page=page, words="storage commitment")
     assert seen["errors"] == []
     assert {address.partition(":")[0] for address in seen["loaded"]} <= {"file", "data", "blob"}
     assert any("conformance.html" in address for address in seen["found"])

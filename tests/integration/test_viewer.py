@@ -1,7 +1,5 @@
 """Tests in Chromium that the viewer shows each side of a patient where a radiologist expects it."""
 
-import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +13,16 @@ from numpy.typing import NDArray
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.web.server import running_web
 from tests.accounts import PASSWORD, USER, add_account
+from tests.browser import browse
 from tests.conftest import REPOSITORY
-from tests.ohif.packages import PLAYWRIGHT, require_package
 from tests.orientations import ORIENTATIONS
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, segmentation_with, volume_of
-from tests.servers import LOOPBACK, require_program
+from tests.servers import LOOPBACK
 from tests.unit.gateway.web.filling import Filled, open_filled
-from tests.waiting import WAIT_SECONDS
+from tests.viewable_output import write_viewable_output
 from totalmap.existing_seg import SegLabels
-from totalmap.settings import GapPolicy, GeometrySection, Settings
-from totalmap.writers.all_or_nothing import open_release
-from totalmap.writers.seg.binary import write_seg
+from totalmap.settings import GapPolicy, GeometrySection
 from totalmap.writers.viewer_data import structure_places
 
 DRIVER = Path(__file__).parent / "viewer.mjs"
@@ -64,24 +60,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, WrittenSeries
 def output_of(series: WrittenSeries, folder: Path) -> Path:
     """Writes what the application leaves of a series, with true labels."""
     volume = volume_of(series.folder, GeometrySection(gaps=GapPolicy.FILL), RULE)
-    segmentation = segmentation_with(volume, series.labels)
-    with open_release(folder) as release:
-        write_seg(segmentation, Settings(), release)
-        release.publish({})
-    status = {
-        "series": [{"series_instance_uid": series.series_uid, "chosen": True}],
-        "structures": [
-            {
-                "folder": "",
-                "name": each.structure.name,
-                "volume_ml": each.volume_ml,
-                "flags": list(each.limitations),
-            }
-            for each in segmentation.found()
-        ],
-    }
-    (folder / "status.json").write_text(json.dumps(status))
-    return folder
+    return write_viewable_output(segmentation_with(volume, series.labels), folder)
 
 
 def view_all(gateway: Filled, written: Mapping[str, WrittenSeries], folder: Path) -> dict[str, Any]:
@@ -92,34 +71,23 @@ def view_all(gateway: Filled, written: Mapping[str, WrittenSeries], folder: Path
         gateway.succeed(job, output_of(series, folder / name))
         views[name] = {"path": f"/jobs/{job}/view/0", "structure": NAME}
     views["axial"]["sizes"] = SIZES
+    views["prone"]["isWithoutByob"] = True
     PICTURES.mkdir(parents=True, exist_ok=True)
     with running_web(gateway.settings) as port:
-        task = {
-            "playwright": str(PLAYWRIGHT.folder / "index.js"),
-            "chromium": str(require_program("chromium", "chromium")),
-            "url": f"http://{LOOPBACK}:{port}",
-            "user": USER,
-            "password": PASSWORD,
-            "views": views,
-            "pictures": str(PICTURES),
-        }
-        done = subprocess.run(
-            [require_program("node", "nodejs"), DRIVER, json.dumps(task)],
-            capture_output=True,
-            text=True,
-            timeout=WAIT_SECONDS,
-            check=False,
+        return browse(
+            DRIVER,
+            url=f"http://{LOOPBACK}:{port}",
+            user=USER,
+            password=PASSWORD,
+            views=views,
+            pictures=str(PICTURES),
         )
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
 
 
 @pytest.fixture(scope="module")
 def seen(
     written: dict[str, WrittenSeries], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
-    require_package(PLAYWRIGHT)
     folder = tmp_path_factory.mktemp("gateway")
     settings = GatewaySettings(
         storage_folder=folder / "storage",

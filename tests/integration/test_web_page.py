@@ -1,7 +1,5 @@
 """Tests the page in a real browser, with the keyboard alone, in light and dark colours."""
 
-import json
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +15,12 @@ from gateway.store.job import Judgement
 from gateway.web.server import running_web
 from gateway.work.application_settings import write_overlay
 from tests.accounts import PASSWORD, USER, add_account
+from tests.browser import browse
 from tests.conftest import DEMO_MODELS, REPOSITORY
-from tests.ohif.packages import PLAYWRIGHT, Package, require_package
+from tests.ohif.packages import Package, require_package
 from tests.phantom.study import WrittenSeries
-from tests.servers import LOOPBACK, require_program
+from tests.servers import LOOPBACK
 from tests.unit.gateway.web.filling import Filled, open_filled
-from tests.waiting import WAIT_SECONDS
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.finding import Verdict
 
@@ -104,7 +102,7 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
 
 
 def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job(gateway: Filled) -> None:
-    said = browse(gateway)
+    said = use_page(gateway)
     seen = said["seen"]
     assert said["errors"] == []
     assert said["foreign"] == [], "requests have left the gateway"
@@ -120,31 +118,17 @@ def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job(gateway: Fil
     assert gateway.worker_list.is_paused()
 
 
-def browse(gateway: Filled) -> dict[str, Any]:
+def use_page(gateway: Filled) -> dict[str, Any]:
     """Uses the page in Chromium; returns what the driver prints. Pictures: build/gateway."""
-    chromium = require_program("chromium", "chromium")
-    node = require_program("node", "nodejs")
-    for package in (PLAYWRIGHT, AXE):
-        require_package(package)
+    require_package(AXE)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with running_web(gateway.settings) as port:
-        task = {
-            "playwright": str(PLAYWRIGHT.folder / "index.js"),
-            "axe": str(AXE.folder / "axe.min.js"),
-            "chromium": str(chromium),
-            "url": f"http://{LOOPBACK}:{port}",
-            "user": USER,
-            "password": PASSWORD,
-            "patient": "PHANTOM",
-            "screenshots": str(SCREENSHOTS),
-        }
-        done = subprocess.run(
-            [node, DRIVER, json.dumps(task)],
-            capture_output=True,
-            text=True,
-            timeout=WAIT_SECONDS,
-            check=False,
+        return browse(
+            DRIVER,
+            axe=str(AXE.folder / "axe.min.js"),
+            url=f"http://{LOOPBACK}:{port}",
+            user=USER,
+            password=PASSWORD,
+            patient="PHANTOM",
+            screenshots=str(SCREENSHOTS),
         )
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said

@@ -27,6 +27,7 @@ from totalmap.dicom.pixels import AIR_HU, INT16, decode_slices
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slices import Slice
 from totalmap.display_names import is_structure
+from totalmap.errors import ResourceError
 from totalmap.existing_seg import SegLabels
 from totalmap.viewer_files import DESCRIPTION, FINISHED, LABELS, STRUCTURES, block_name
 from totalmap.writers.dicom.codes import structure_code
@@ -97,7 +98,7 @@ def write_voxels(selection: Selection, folder: Path) -> tuple[int, ...]:
         The indices k of the slices that can't be decoded.
 
     Raises:
-        ResourceError: The memory is too small.
+        ResourceError: The memory is too small, or the folder can't be written.
     """
     wanted = blocks(len(selection.audit.slices))
     is_whole = has_whole_values(selection.audit.slices)
@@ -213,5 +214,8 @@ def _put_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _put(path: Path, content: bytes) -> None:
     partial = path.with_name(f"{path.name}.part")
-    partial.write_bytes(content)
-    partial.rename(path)
+    try:
+        partial.write_bytes(content)
+        partial.rename(path)
+    except OSError as error:
+        raise ResourceError(f"the view can't be written: {error.strerror}") from error

@@ -11,9 +11,10 @@ export async function loadJson(base, name) {
   return (await request(base, name)).json();
 }
 
-// Loads a file into an array of bytes through one small buffer, so that it is never held twice.
+// Loads a file into an array of bytes piece by piece, so that it is never held twice; through one
+// small buffer, where the browser can.
 export async function loadInto(base, name, bytes) {
-  const reader = (await request(base, name)).body.getReader({ mode: 'byob' });
+  const reader = readerOf((await request(base, name)).body);
   let buffer = new ArrayBuffer(BUFFER_BYTES);
   let at = 0;
   for (;;) {
@@ -21,9 +22,17 @@ export async function loadInto(base, name, bytes) {
     if (done) break;
     bytes.set(value, at);
     at += value.length;
-    buffer = value.buffer;
+    buffer = value.buffer; // a reader that makes its own buffers ignores it
   }
   if (at !== bytes.length) throw new LoadingError('');
+}
+
+function readerOf(body) {
+  try {
+    return body.getReader({ mode: 'byob' });
+  } catch {
+    return body.getReader(); // Safari
+  }
 }
 
 // Loads blocks in their order, some at once, and tells when each is there.

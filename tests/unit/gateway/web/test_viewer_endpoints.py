@@ -1,3 +1,4 @@
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 
 from gateway.store.events import EventKind, history
+from gateway.web.prepared_views import PreparedViews, ViewFailedError, viewable_series
+from gateway.web.result_files import Results
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled
 from tests.unit.writers.test_viewer_data import seg, series  # noqa: F401
+from tests.waiting import wait_until
 
 STATUS = {
     "series": [],
@@ -115,3 +119,29 @@ def test_a_held_result_can_be_viewed(
     gateway.succeed(job_id, output)
     labels = user.get(f"/jobs/{job_id}/view/0/labels.gz").content
     assert np.frombuffer(labels, np.uint8).any()
+
+
+def test_a_new_page_removes_the_links_of_views_whose_preparation_was_killed(
+    gateway: Filled,
+) -> None:
+    left = gateway.storage.new_viewing_folder()
+    PreparedViews(gateway.storage, gateway.ledger)
+    assert not left.exists()
+
+
+def test_no_link_stays_when_a_view_is_prepared(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
+    assert user.get(f"/jobs/{job}/view/0/finished.json").status_code == 200
+    viewing = gateway.settings.storage_folder / "viewing"
+    wait_until(lambda: [*viewing.iterdir()] == [], "no link stays")
+
+
+def test_a_view_does_not_bring_back_the_folder_of_a_deleted_job(gateway: Filled, job: str) -> None:
+    found, views = gateway.jobs.job(job), PreparedViews(gateway.storage, gateway.ledger)
+    assert found is not None
+    (shown,) = viewable_series(Results(gateway.jobs, gateway.storage).files(job))
+    shutil.rmtree(gateway.storage.job_folder(job))
+    with pytest.raises(ViewFailedError):
+        asyncio.run(views.file(found, shown, "description.json"))
+    assert not gateway.storage.job_folder(job).exists()
