@@ -50,11 +50,12 @@ class Handlers:
 
     Attributes:
         segment: Takes the id of a job and its run; called for one job at a time.
-        deliver: Takes the id of a job, a destination and the run of the delivery.
+        deliver: Takes the id of a job, a destination and the run of the delivery; for what a
+            decision delivers, also the number of the decision.
     """
 
     segment: Callable[[str, int], None] | None = None
-    deliver: Callable[[str, str, int], None] | None = None
+    deliver: Callable[..., None] | None = None
 
 
 class JobQueue:
@@ -87,6 +88,8 @@ class JobQueue:
             delivery.job_id,
             delivery.destination,
             delivery.run,
+            # Earlier versions know three arguments.
+            *([delivery.decision_id] if delivery.decision_id else []),
         )
 
     def knows_jobs(self, jobs: Sequence[Job]) -> Sequence[bool]:
@@ -256,7 +259,8 @@ def _job_key(job: Job) -> str:
 
 
 def _delivery_key(delivery: Delivery) -> str:
-    return f"{delivery.job_id}.{delivery.destination}.{delivery.run}"
+    key = f"{delivery.job_id}.{delivery.destination}.{delivery.run}"
+    return f"{key}/{delivery.decision_id}" if delivery.decision_id else key
 
 
 def _iso(moment: float) -> str:

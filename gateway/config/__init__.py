@@ -26,6 +26,7 @@ from gateway.config.receive_section import (
     WatchedFolderSection,
 )
 from gateway.config.retention_section import RetentionSection
+from gateway.config.review_section import ReviewSection
 from gateway.config.roles import Role
 from gateway.config.rules_section import CompleteSection, RuleSection
 from gateway.config.settings import (
@@ -57,6 +58,7 @@ __all__ = [
     "OrthancSection",
     "ReceiveSection",
     "RetentionSection",
+    "ReviewSection",
     "Role",
     "RuleSection",
     "RunnerKind",

@@ -14,6 +14,7 @@ from gateway.config.audit_section import AuditSection
 from gateway.config.deliver_section import SENDER, DeliverSection, DestinationSection
 from gateway.config.receive_section import ReceiveSection
 from gateway.config.retention_section import RetentionSection
+from gateway.config.review_section import ReviewSection
 from gateway.config.rules_section import CompleteSection, RuleSection
 from gateway.config.supervise_section import SuperviseSection
 from gateway.config.web_section import WebSection
@@ -44,6 +45,7 @@ class GatewaySettings(Section):
     supervise: SuperviseSection = SuperviseSection()
     deliver: DeliverSection = DeliverSection()
     web: WebSection = WebSection()
+    review: ReviewSection = ReviewSection()
     alarms: AlarmsSection = AlarmsSection()
     audit: AuditSection = AuditSection()
     retention: RetentionSection = RetentionSection()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
@@ -46,6 +46,28 @@ ServerUrl = Annotated[str, AfterValidator(_server_url)]
 SafeUrl = Annotated[ServerUrl, AfterValidator(_safe_url)]
 
 
+# Schemes that run scripts in the page.
+_SCRIPT_SCHEMES = ("javascript", "data", "vbscript")
+STUDY_UID_PLACE = "{study_instance_uid}"
+
+
+def _viewer_url(url: str) -> str:
+    """Returns the URL of another viewer, with a place for the study.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    scheme, separator, _ = url.partition(":")
+    if not separator or not scheme.isalnum() or scheme.lower() in _SCRIPT_SCHEMES:
+        raise ValueError("it has to begin with https:// or the scheme of a program")
+    if url.count(STUDY_UID_PLACE) != 1:
+        raise ValueError(f"{STUDY_UID_PLACE} has to stand in it once")
+    return url
+
+
+ViewerUrl = Annotated[str, AfterValidator(_viewer_url)]
+
+
 class OidcSection(Section):
     """A login by OpenID Connect: the code flow with PKCE, and discovery.
 
@@ -85,6 +107,9 @@ class WebSection(Section):
         port: The port to listen on; 0: any free port.
         public_url: The URL by which users reach the page, such as
             https://totalmap.hospital.example; oidc needs it. None: messages have no links.
+        viewer_url: The address of the site's own viewer, to which the pages link, such as
+            https://pacs.hospital.example/viewer?StudyInstanceUIDs={study_instance_uid}; None: there
+            is no link.
         user_header: The header in which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
         role_header: The header in which the reverse proxy names the user's roles or groups,
@@ -104,6 +129,7 @@ class WebSection(Section):
     address: str = "127.0.0.1"
     port: ListeningPort = 8080
     public_url: ServerUrl | None = None
+    viewer_url: ViewerUrl | None = None
     user_header: str | None = None
     role_header: str | None = None
     proxy_role: Role = Role.VIEWER
@@ -126,6 +152,12 @@ class WebSection(Section):
         if self.role_header is not None and self.user_header is None:
             raise ValueError("role_header needs user_header")
         return self
+
+    def viewer_of(self, study_instance_uid: str) -> str | None:
+        """Returns the address of a study in the site's own viewer; None: there is none."""
+        if self.viewer_url is None:
+            return None
+        return self.viewer_url.replace(STUDY_UID_PLACE, quote(study_instance_uid, safe=""))
 
     def role_of(self, values: Iterable[str]) -> Role | None:
         """Returns the highest of the roles that values of a header or claim mean; None: none."""

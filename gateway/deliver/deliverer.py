@@ -14,11 +14,14 @@ from gateway.commitment.destination_requests import (
     transaction_of,
 )
 from gateway.config import DestinationSection, GatewaySettings, retry_seconds
+from gateway.deliver.decision_files import DecisionFiles, JobResults
 from gateway.deliver.send_dicom import send_dicom
 from gateway.deliver.send_stow import send_stow
 from gateway.store.database import Database
+from gateway.store.decisions import DecisionList
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
 from gateway.store.file_storage import SETTINGS_NAME, Storage
+from gateway.store.job import KeptResult
 from gateway.store.jobs import JobList
 from totalmap.errors import ResourceError, internal_error
 from totalmap.finding import REJECTION_NOTE
@@ -36,12 +39,13 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverer:
-    """Delivers the results of jobs on record."""
+    """Delivers the results of jobs on record, and what people decide about them."""
 
     settings: GatewaySettings
     storage: Storage
     jobs: JobList
     deliveries: DeliveryList
+    decision_files: DecisionFiles
 
     @classmethod
     def open(cls, settings: GatewaySettings, storage: Storage, database: Database) -> Self:
@@ -51,9 +55,10 @@ class Deliverer:
             storage=storage,
             jobs=JobList(database),
             deliveries=DeliveryList(database),
+            decision_files=DecisionFiles(storage, DecisionList(database)),
         )
 
-    def deliver(self, job_id: str, destination: str, run: int) -> None:
+    def deliver(self, job_id: str, destination: str, run: int, decision_id: int = 0) -> None:
         """Runs the next step of a delivery from the queue; does nothing if there is none.
 
         First the results are sent. When that is recorded, the destination is asked for storage
@@ -62,7 +67,7 @@ class Deliverer:
         Raises:
             ResourceError: The database fails; the delivery is queued again by the next sweep.
         """
-        delivery = self.deliveries.delivery(job_id, destination)
+        delivery = self.deliveries.delivery(job_id, destination, decision_id)
         if delivery is None or delivery.run != run:
             return
         if delivery.state is DeliveryState.WAITING:
@@ -143,24 +148,33 @@ class Deliverer:
         return section
 
     def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
-        """Returns the files for a destination: the results, or the note that rejects them."""
-        files = self._results(delivery.job_id, section)
+        """Returns the files for a destination: results, or what rejects or decides about them."""
+        results = self._results(delivery.job_id, section)
+        output = self.storage.output_folder(delivery.job_id)
+        files = [output / result.path for result in results.wanted]
         missing = sum(not path.exists() for path in files)
         if missing:
             raise ResourceError(f"{missing} of {len(files)} results are not on the disk any more")
-        return [self._rejection(delivery, files)] if delivery.is_rejection and files else files
+        if delivery.decision_id:
+            return self.decision_files.of(delivery, results)
+        if delivery.is_rejection and files:
+            others = self.deliveries.of_job(delivery.job_id)
+            decided = self.decision_files.delivered_before(others, delivery.destination, results)
+            return [self._rejection(delivery, [*files, *decided])]
+        return files
 
-    def _results(self, job_id: str, section: DestinationSection) -> list[Path]:
-        """Returns the files of the results of a job that a destination wants."""
-        results = [result for result in self.jobs.results(job_id) if result.sop_instance_uid]
+    def _results(self, job_id: str, section: DestinationSection) -> JobResults:
+        """Returns the results of a job, and those among them that a destination wants."""
+        every = [result for result in self.jobs.results(job_id) if result.sop_instance_uid]
+        wanted: Sequence[KeptResult] = every
         if section.kinds:
             # Rejected results are never sent without the note that rejects them.
-            note = [result for result in results if result.kind == REJECTION_NOTE]
+            note = [result for result in every if result.kind == REJECTION_NOTE]
             wanted = [
-                result for result in results if result.kind in section.kinds and result not in note
+                result for result in every if result.kind in section.kinds and result not in note
             ]
-            results = [*wanted, *note] if wanted else []
-        return [self.storage.output_folder(job_id) / result.path for result in results]
+            wanted = [*wanted, *note] if wanted else []
+        return JobResults(job_id=job_id, every=every, wanted=wanted)
 
     def _rejection(self, delivery: Delivery, results: Sequence[Path]) -> Path:
         """Returns the note that rejects results of a job at a destination; it is written once."""

@@ -167,7 +167,7 @@ def deliveries_of(
             DELIVERIES.c.delivered_at,
             is_rejection(),
         )
-        .where(DELIVERIES.c.job_id.in_(found))
+        .where(DELIVERIES.c.job_id.in_(found), DELIVERIES.c.decision_id == 0)
         .order_by(DELIVERIES.c.destination)
     )
     with database.transaction() as connection:

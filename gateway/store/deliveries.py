@@ -30,6 +30,7 @@ class Delivery:
 
     Attributes:
         destination: The name of the destination.
+        decision_id: The decision whose objects it sends; 0: it sends the results.
         reason: Why the last attempt failed, or why it was given up.
         attempts: The number of failures since a user last retried it.
         run: Grows whenever it is queued again.
@@ -58,6 +59,7 @@ class Delivery:
     committed_at: float | None
     is_held: bool = False
     is_rejection: bool = False
+    decision_id: int = 0
 
 
 class DeliveryList:
@@ -66,9 +68,13 @@ class DeliveryList:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def delivery(self, job_id: str, destination: str) -> Delivery | None:
-        """Returns a delivery."""
-        found = self._select(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+    def delivery(self, job_id: str, destination: str, decision_id: int = 0) -> Delivery | None:
+        """Returns a delivery: of the results, or of a decision about them."""
+        found = self._select(
+            DELIVERIES.c.job_id == job_id,
+            DELIVERIES.c.destination == destination,
+            DELIVERIES.c.decision_id == decision_id,
+        )
         return next(iter(found), None)
 
     def of_job(self, job_id: str) -> Sequence[Delivery]:
@@ -218,6 +224,7 @@ class DeliveryList:
                 .where(
                     DELIVERIES.c.job_id == delivery.job_id,
                     DELIVERIES.c.destination == delivery.destination,
+                    DELIVERIES.c.decision_id == delivery.decision_id,
                     DELIVERIES.c.run == delivery.run,
                     DELIVERIES.c.state.in_(states),
                 )
@@ -234,7 +241,9 @@ class DeliveryList:
             select(*_COLUMNS)
             .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
             .where(*conditions)
-            .order_by(order, DELIVERIES.c.job_id, DELIVERIES.c.destination)
+            .order_by(
+                order, DELIVERIES.c.job_id, DELIVERIES.c.destination, DELIVERIES.c.decision_id
+            )
             .limit(limit)
         )
         with self._database.transaction() as connection:
@@ -244,6 +253,7 @@ class DeliveryList:
 def is_rejection() -> ColumnElement[bool]:
     """Returns the condition that a delivery sends a note of rejection instead of the results."""
     return exists().where(
+        DELIVERIES.c.decision_id == 0,
         REPLACED_RESULTS.c.job_id == DELIVERIES.c.job_id,
         REPLACED_RESULTS.c.destination == DELIVERIES.c.destination,
     )
@@ -284,6 +294,8 @@ def _record(
 ) -> None:
     if delivery.is_rejection:
         reason = "note of rejection" + (f": {reason}" if reason else "")
+    elif delivery.decision_id:
+        reason = f"decision {delivery.decision_id}" + (f": {reason}" if reason else "")
     record(
         connection,
         kind,

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Update, and_, exists, or_, true, upda
 from gateway.store.job import UNFINISHED, Destinations, Job, JobState, KeptResult, NewJob
 from gateway.store.schema import JOBS
 
-COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
+COLUMNS = [column for column in JOBS.c if column.name not in ("is_enqueued", "verdict")]
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -48,11 +48,12 @@ def row_of(job: NewJob) -> dict[str, Any]:
     }
 
 
-def delivery_row(job_id: str, destination: str) -> dict[str, Any]:
-    """Returns the row of a new delivery."""
+def delivery_row(job_id: str, destination: str, decision_id: int = 0) -> dict[str, Any]:
+    """Returns the row of a new delivery: of results, or of a decision about them."""
     return {
         "job_id": job_id,
         "destination": destination,
+        "decision_id": decision_id,
         "state": "waiting",
         "attempts": 0,
         "run": 1,

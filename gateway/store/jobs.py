@@ -138,6 +138,9 @@ class JobList:
             job = self._end(connection, job_id, state, judgement.summary, begun)
             if job is None:
                 return False
+            connection.execute(
+                update(JOBS).where(JOBS.c.job_id == job_id).values(verdict=judgement.verdict)
+            )
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
             for result in results:
                 connection.execute(RESULTS.insert().values(result_row(job_id, result)))

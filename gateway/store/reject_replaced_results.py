@@ -22,13 +22,14 @@ def reject_delivered_results(connection: Connection, study_instance_uid: str) ->
     """
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study_instance_uid)
     of_study = DELIVERIES.c.job_id.in_(jobs)
+    of_results = DELIVERIES.c.decision_id == 0
     is_sent = or_(
         DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),
         DELIVERIES.c.attempts > 0,
         DELIVERIES.c.delivered_at.is_not(None),
     )
     sent = select(DELIVERIES.c.job_id, DELIVERIES.c.destination).where(
-        of_study, is_sent, ~is_rejection()
+        of_study, of_results, is_sent, ~is_rejection()
     )
     now = time.time()
     for job_id, destination in connection.execute(sent).all():
@@ -36,7 +37,9 @@ def reject_delivered_results(connection: Connection, study_instance_uid: str) ->
         connection.execute(REPLACED_RESULTS.insert().values(row))
         connection.execute(
             update(DELIVERIES)
-            .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+            .where(
+                DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination, of_results
+            )
             .values(
                 state=DeliveryState.WAITING,
                 reason=None,

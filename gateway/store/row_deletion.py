@@ -22,6 +22,8 @@ from gateway.store.job import UNFINISHED, JobState
 from gateway.store.schema import (
     AUDITED,
     CONFLICTS,
+    DECISION_SUBJECTS,
+    DECISIONS,
     DELIVERIES,
     EVENTS,
     INSTANCES,
@@ -240,7 +242,10 @@ def delete_history(connection: Connection, study: str, before: float) -> tuple[i
     """
     add_deleted(connection, _segmented(connection, study))
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
-    for table in (DELIVERIES, RESULTS, REPLACED_RESULTS):
+    decisions = select(DECISIONS.c.decision_id).where(DECISIONS.c.job_id.in_(jobs))
+    of_decisions = DECISION_SUBJECTS.c.decision_id.in_(decisions)
+    connection.execute(delete(DECISION_SUBJECTS).where(of_decisions))
+    for table in (DELIVERIES, RESULTS, REPLACED_RESULTS, DECISIONS):
         connection.execute(delete(table).where(table.c.job_id.in_(jobs)))
     delete_study_attributes(connection, study)
     connection.execute(delete(CONFLICTS).where(CONFLICTS.c.study_instance_uid == study))

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in gateway/store/migrations/versions.
-LAYOUT = "0009"
+LAYOUT = "0010"
 
 # PS3.5 9.1
 UID_CHARACTERS = 64
@@ -150,6 +150,8 @@ JOBS = Table(
     Column("destinations", Text, nullable=False),
     Column("state", _NAME, nullable=False, index=True),
     Column("reason", Text),
+    # Of quality control; None: there are no results yet.
+    Column("verdict", _NAME),
     Column("attempts", Integer, nullable=False),
     Column("run", Integer, nullable=False),
     Column("not_before", Double, nullable=False),
@@ -163,6 +165,7 @@ JOBS = Table(
     Column("tiles", Integer),
 )
 Index("jobs_by_end", JOBS.c.state, JOBS.c.ended_at)
+Index("jobs_by_verdict", JOBS.c.verdict, JOBS.c.ended_at)
 RESULTS = Table(
     "results",
     METADATA,
@@ -176,6 +179,8 @@ DELIVERIES = Table(
     METADATA,
     Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
     Column("destination", _NAME, primary_key=True),
+    # The decision whose objects are delivered; 0: the results of the job are.
+    Column("decision_id", Integer, primary_key=True, server_default="0", autoincrement=False),
     Column("state", _NAME, nullable=False, index=True),
     Column("reason", Text),
     Column("attempts", Integer, nullable=False),
@@ -208,6 +213,40 @@ REPLACED_RESULTS = Table(
     Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
     Column("destination", _NAME, primary_key=True),
     Column("replaced_at", Double, nullable=False),
+)
+
+# What people decided about results. Rows are only added.
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    Column("decision_id", Integer, primary_key=True, autoincrement=True),
+    # Of the form that was sent: a form that is sent again decides once.
+    Column("form", _NAME, nullable=False, unique=True),
+    Column("job_id", ForeignKey(JOBS.c.job_id), nullable=False, index=True),
+    # The run of the job that made the results.
+    Column("run", Integer, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("who", _NAME, nullable=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("reason", Text),
+    # The decision that this one withdraws.
+    Column("withdraws", Integer, index=True),
+    # Who vouches for the verified report; None: the decision verifies none.
+    Column("organization", _NAME),
+    # What the decision was about, as it was then.
+    Column("rule", _NAME, nullable=False),
+    Column("verdict", _NAME),
+    Column("results_at", Double),
+    Column("scanner", Text, nullable=False),
+    Column("version", _NAME, nullable=False),
+)
+# The structures that a person found wrong, and the codes of the findings of quality control.
+DECISION_SUBJECTS = Table(
+    "decision_subjects",
+    METADATA,
+    Column("decision_id", ForeignKey(DECISIONS.c.decision_id), primary_key=True),
+    Column("kind", _NAME, primary_key=True),
+    Column("name", String(128), primary_key=True),
 )
 
 # Requests of senders for storage commitment that have no report yet.

@@ -47,6 +47,11 @@ class Visit:
         return may(self.role, Permission.OPERATE)
 
     @property
+    def may_decide(self) -> bool:
+        """Whether the user may accept, reject and release results."""
+        return may(self.role, Permission.DECIDE_RESULTS)
+
+    @property
     def may_administer(self) -> bool:
         """Whether the user may manage accounts."""
         return may(self.role, Permission.ADMINISTER)

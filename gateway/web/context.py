@@ -8,11 +8,13 @@ from gateway.heartbeat import HeartbeatTable
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
+from gateway.store.decisions import DecisionList
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events_since_start import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
+from gateway.store.review_list import ReviewList
 from gateway.store.study_index import StudyIndex
 from gateway.store.workers import WorkerList
 from gateway.web.authentication import Authenticator
@@ -38,6 +40,8 @@ class WebContext:
     storage: Storage
     jobs: JobList
     deliveries: DeliveryList
+    decisions: DecisionList
+    review_list: ReviewList
     ledger: Ledger
     conflicts: ConflictList
     clock: ClockRecord
@@ -81,6 +85,8 @@ class WebContext:
             storage=storage,
             jobs=jobs,
             deliveries=DeliveryList(database),
+            decisions=DecisionList(database),
+            review_list=ReviewList(database, settings.review.verdicts),
             ledger=ledger,
             conflicts=ConflictList(database),
             clock=ClockRecord(database),

@@ -22,6 +22,7 @@ from gateway.store.job import Job
 from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
+from gateway.web.decision_form import DecisionForm, decision_form
 from gateway.web.health import Health
 from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
 from gateway.web.prepared_views import ViewableSeries, viewable_series
@@ -147,6 +148,7 @@ class StudyJob:
     deliveries: Sequence[Delivery]
     files: Sequence[ResultFile]
     report: JobReport
+    decision_form: DecisionForm | None
 
     @property
     def previews(self) -> Sequence[ResultFile]:
@@ -177,7 +179,11 @@ class StudyJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """The page of a study."""
+    """The page of a study.
+
+    Attributes:
+        site_viewer: The address of the study in the site's own viewer; None: there is none.
+    """
 
     now: float
     study_instance_uid: str
@@ -185,6 +191,7 @@ class Study:
     conflicts: Sequence[ShownConflict]
     jobs: Sequence[StudyJob]
     events: Sequence[Event]
+    site_viewer: str | None
 
     @property
     def delivered(self) -> Sequence[Delivery]:
@@ -256,19 +263,23 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
         study_instance_uid=study_instance_uid,
         study_title=context.study_titles.of(study_instance_uid),
         conflicts=shown_conflicts(context, study_instance_uid),
-        jobs=[
-            StudyJob(
-                job=told_job(context, job),
-                deliveries=[
-                    replace(delivery, reason=told_reason(delivery.reason))
-                    for delivery in context.deliveries.of_job(job.job_id)
-                ],
-                files=context.results.files(job.job_id),
-                report=context.results.report(job.job_id, context.texts),
-            )
-            for job in reversed(jobs)
-        ],
+        jobs=[_study_job(context, job) for job in reversed(jobs)],
         events=events,
+        site_viewer=context.settings.web.viewer_of(study_instance_uid),
+    )
+
+
+def _study_job(context: WebContext, job: Job) -> StudyJob:
+    report = context.results.report(job.job_id, context.texts)
+    return StudyJob(
+        job=told_job(context, job),
+        deliveries=[
+            replace(delivery, reason=told_reason(delivery.reason))
+            for delivery in context.deliveries.of_job(job.job_id)
+        ],
+        files=context.results.files(job.job_id),
+        report=report,
+        decision_form=decision_form(context, job, report),
     )
 
 

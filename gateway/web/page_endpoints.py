@@ -120,7 +120,9 @@ class Actions:
     def retry_delivery(self, request: Request) -> Response:
         """Retries a delivery now."""
         job_id, user = _job_and_user(request)
-        delivery = self._context.deliveries.delivery(job_id, request.path_params["destination"])
+        delivery = self._context.deliveries.delivery(
+            job_id, request.path_params["destination"], request.path_params["decision_id"]
+        )
         if delivery is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.delivery"))
         return _done(request, self._context.deliveries.retry(delivery, user), "delivering")

@@ -109,11 +109,16 @@ class ShownFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """What a job found, for people; `warnings` are those for the reader of the result."""
+    """What a job found, for people; `warnings` are those for the reader of the result.
+
+    Attributes:
+        version: The version of the program; empty if it is not known.
+    """
 
     structures: tuple[ShownStructure, ...] = ()
     findings: tuple[ShownFinding, ...] = ()
     warnings: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def doubts(self) -> Sequence[ShownFinding]:
@@ -199,6 +204,7 @@ def _report(status_file: Path, _modified_ns: int, texts: Texts) -> JobReport:
             texts.told(restored_message(warning, message))
             for warning, message in zip(warnings, messages, strict=False)
         ),
+        version=status.get("versions", {}).get("totalmap") or "",
     )
 
 

@@ -32,6 +32,7 @@ from gateway.web.account_endpoints import (
 )
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
+from gateway.web.decision_endpoints import Decisions
 from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
@@ -142,7 +143,7 @@ def _routes_for_users(context: WebContext) -> list[PermittedRoute]:
 
 def _pages(context: WebContext) -> list[PermittedRoute]:
     pages, information, view = Pages(context), SearchRulesAndLogPages(context), Permission.VIEW
-    viewer = Viewer(context)
+    viewer, decisions = Viewer(context), Decisions(context)
     return [
         PermittedRoute("/", pages.overview, view),
         PermittedRoute("/search", information.search, view),
@@ -152,6 +153,7 @@ def _pages(context: WebContext) -> list[PermittedRoute]:
         PermittedRoute("/studies/{study:path}", pages.study, view),
         PermittedRoute("/jobs/{job_id}/view/{number:int}", viewer.page, view),
         PermittedRoute("/jobs/{job_id}/view/{number:int}/{name}", viewer.file, view),
+        PermittedRoute("/jobs/{job_id}/decide", decisions.page, view),
         *message_links(context),
         PermittedRoute("/jobs/{job_id}/thumbnail", pages.thumbnail, view),
         PermittedRoute("/jobs/{job_id}/files/{path:path}", pages.file, view),
@@ -159,20 +161,25 @@ def _pages(context: WebContext) -> list[PermittedRoute]:
 
 
 def _actions(context: WebContext) -> list[PermittedRoute]:
-    actions = Actions(context)
+    actions, decide = Actions(context), Decisions(context).decide
     endpoints: dict[str, Endpoint] = {
         "/jobs/{job_id}/retry": actions.retry,
         "/jobs/{job_id}/cancel": actions.cancel,
         "/jobs/{job_id}/urgent": actions.make_urgent,
-        "/jobs/{job_id}/deliveries/{destination}/retry": actions.retry_delivery,
+        "/jobs/{job_id}/deliveries/{destination}/{decision_id:int}/retry": actions.retry_delivery,
         "/conflicts/{conflict_id:int}/{n_instances:int}/{choice}": actions.decide,
         "/confirm-clock": actions.confirm_clock,
         "/pause": actions.pause,
         "/resume": actions.resume,
     }
     return [
-        PermittedRoute(path, endpoint, Permission.OPERATE, methods=["POST"])
-        for path, endpoint in endpoints.items()
+        PermittedRoute(
+            "/jobs/{job_id}/decisions", decide, Permission.DECIDE_RESULTS, methods=["POST"]
+        ),
+        *(
+            PermittedRoute(path, endpoint, Permission.OPERATE, methods=["POST"])
+            for path, endpoint in endpoints.items()
+        ),
     ]
 
 

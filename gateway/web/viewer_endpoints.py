@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from gateway.store.audit_events import record_viewed
 from gateway.store.job import Job
 from gateway.web.context import WebContext
+from gateway.web.decision_form import WORKLIST, DecisionForm, decision_form
 from gateway.web.prepared_views import ViewableSeries, ViewFailedError, viewable_series
 from gateway.web.rendering import render_inside, texts_of
 from gateway.web.result_files import ShownFinding, ShownStructure
@@ -30,6 +31,8 @@ class ViewerPage:
         of: How many series of the job can be viewed.
         structures: The structures that were found in the series.
         findings: Those that question the result, the most severe first, then the remarks.
+        decision_form: For decisions about the result; None: there is nothing to decide.
+        site_viewer: The address of the study in the site's own viewer; None: there is none.
     """
 
     job: Job
@@ -38,6 +41,8 @@ class ViewerPage:
     of: int
     structures: Sequence[ShownStructure]
     findings: Sequence[ShownFinding]
+    decision_form: DecisionForm | None
+    site_viewer: str | None
 
 
 class Viewer:
@@ -70,6 +75,10 @@ class Viewer:
             findings=[
                 each for each in (*report.doubts, *report.remarks) if each.series in (name, "")
             ],
+            decision_form=decision_form(
+                self._context, job, report, request.query_params.get(WORKLIST)
+            ),
+            site_viewer=self._context.settings.web.viewer_of(job.study_instance_uid),
         )
         return render_inside("viewer.html.jinja", request, view)
 
