@@ -8,7 +8,7 @@ from enum import StrEnum
 class DecisionKind(StrEnum):
     """What a person decided about the results of a job.
 
-    `released`: results that quality control held back are delivered.
+    `released`: results that quality control has rejected are delivered nevertheless.
     """
 
     ACCEPTED = "accepted"
@@ -116,17 +116,21 @@ def current_decision(decisions: Sequence[Decision]) -> Decision | None:
     return final[-1] if final else None
 
 
-def possible_kinds(decisions: Sequence[Decision], *, is_held: bool) -> Sequence[DecisionKind]:
+def possible_kinds(decisions: Sequence[Decision], *, is_doubted: bool) -> Sequence[DecisionKind]:
     """Returns what may be decided next.
 
     Args:
         decisions: As in `current_decision`.
-        is_held: Whether the results are held back now.
+        is_doubted: Whether quality control has rejected the results.
     """
     if current_decision(decisions) is not None:
         return (DecisionKind.WITHDRAWN, DecisionKind.COMMENTED)
-    first = DecisionKind.RELEASED if is_held else DecisionKind.ACCEPTED
+    first = DecisionKind.RELEASED if is_doubted else DecisionKind.ACCEPTED
     return (first, DecisionKind.REJECTED, DecisionKind.COMMENTED)
+
+
+# In place of a decision: quality control has delivered results with a note that rejects them.
+QUALITY_CONTROL = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +140,7 @@ class DeliveredObjects:
     Attributes:
         parcel: What the last decision delivers.
         are_sent: Whether results were sent at all.
-        hidden_by: The decision whose note rejects them; 0: none does.
+        hidden_by: The decision whose note rejects them, or `QUALITY_CONTROL`; 0: no note does.
         copies_of: The decision that had the present copies made; 0: the results themselves are
             there.
         report_of: The decision whose verified report is there, and is not rejected; 0: none.
@@ -149,7 +153,12 @@ class DeliveredObjects:
     report_of: int = 0
 
 
-def delivered_objects(decisions: Sequence[Decision], *, was_held: bool) -> DeliveredObjects:
+HELD = DeliveredObjects(are_sent=False)
+DELIVERED = DeliveredObjects(are_sent=True)
+DELIVERED_WITH_NOTE = DeliveredObjects(are_sent=True, hidden_by=QUALITY_CONTROL)
+
+
+def delivered_objects(decisions: Sequence[Decision], start: DeliveredObjects) -> DeliveredObjects:
     """Returns what a job's destinations hold after some decisions.
 
     DICOM has no code that takes a rejection back (PS3.16 CID 7011), and archives that follow IHE
@@ -158,9 +167,9 @@ def delivered_objects(decisions: Sequence[Decision], *, was_held: bool) -> Deliv
 
     Args:
         decisions: As in `current_decision`.
-        was_held: Whether quality control held the results back at first.
+        start: Before the first decision: `HELD`, `DELIVERED` or `DELIVERED_WITH_NOTE`.
     """
-    state = DeliveredObjects(are_sent=not was_held)
+    state = start
     by_id = {decision.decision_id: decision for decision in decisions}
     for decision in decisions:
         state = _after(state, decision, by_id.get(decision.withdraws or 0))

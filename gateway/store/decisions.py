@@ -6,14 +6,17 @@ of it or nothing. A form that is sent again is found by its number, and decides 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 
 from gateway.store.database import Database
 from gateway.store.decision import (
+    DELIVERED,
+    DELIVERED_WITH_NOTE,
+    HELD,
     Decision,
     DecisionKind,
     DeliveredObjects,
@@ -26,8 +29,8 @@ from gateway.store.decision import (
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import Job, JobState
 from gateway.store.job_statements import COLUMNS, delivery_row, job_of, updating
-from gateway.store.schema import DECISION_SUBJECTS, DECISIONS, DELIVERIES, JOBS
-from totalmap.finding import Verdict
+from gateway.store.schema import DECISION_SUBJECTS, DECISIONS, DELIVERIES, JOBS, RESULTS
+from totalmap.finding import REJECTION_NOTE, Verdict
 
 # The states of a job whose results a person may decide about.
 DECIDABLE_STATES = (JobState.SEGMENTED, JobState.HELD)
@@ -53,11 +56,24 @@ class _Case:
 
     job: Job
     verdict: str | None
+    has_note: bool
     decisions: Sequence[Decision]
 
     @property
-    def is_held(self) -> bool:
-        return self.job.state is JobState.HELD
+    def is_doubted(self) -> bool:
+        """Whether quality control has rejected the results."""
+        return self.has_note or self.verdict == Verdict.REJECT
+
+    @property
+    def start(self) -> DeliveredObjects:
+        """What the destinations held before the first decision."""
+        if self.has_note:
+            return DELIVERED_WITH_NOTE
+        return HELD if self.is_doubted else DELIVERED
+
+    def objects(self, n_decisions: int) -> DeliveredObjects:
+        """What the destinations hold after the first decisions."""
+        return delivered_objects(self.decisions[:n_decisions], self.start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +118,14 @@ class DecisionList:
             case = _case(connection, job_id)
         return case.decisions if case else ()
 
+    def possible_kinds(self, job_id: str) -> Sequence[DecisionKind]:
+        """Returns what may be decided next about the results of a job."""
+        with self._database.transaction() as connection:
+            case = _case(connection, job_id)
+        if case is None or case.job.state not in DECIDABLE_STATES:
+            return ()
+        return possible_kinds(case.decisions, is_doubted=case.is_doubted)
+
     def steps(self, job_id: str) -> Sequence[Step]:
         """Returns the decisions about the present results of a job, each with what it delivers."""
         with self._database.transaction() as connection:
@@ -109,7 +133,7 @@ class DecisionList:
         if case is None:
             return ()
         decisions = case.decisions
-        states = [_objects(decisions[:n], case) for n in range(len(decisions) + 1)]
+        states = [case.objects(n) for n in range(len(decisions) + 1)]
         return [
             Step(decision=decision, before=before, after=after)
             for decision, before, after in zip(decisions, states, states[1:], strict=False)
@@ -160,32 +184,20 @@ class DecisionList:
 
     def _follow(self, connection: Connection, case: _Case, decision: Decision) -> None:
         """Opens the deliveries of a decision, and releases or holds the results."""
-        state = _objects([*case.decisions, decision], case)
+        after = replace(case, decisions=[*case.decisions, decision])
+        parcel = after.objects(len(after.decisions)).parcel
         if decision.kind is DecisionKind.RELEASED:
             change = updating(case.job.job_id, JobState.HELD)
             connection.execute(change.values(state=JobState.SEGMENTED))
-        elif _withdraws_release(case, decision):
+        elif _withdraws_release(case, decision) and not case.has_note:
             change = updating(case.job.job_id, JobState.SEGMENTED)
             connection.execute(change.values(state=JobState.HELD))
-        if state.parcel is Parcel.NOTHING:
+        if parcel is Parcel.NOTHING:
             return
-        is_results = state.parcel is Parcel.RESULTS
-        for destination in self._destinations(connection, case, state.parcel):
-            row = delivery_row(
-                case.job.job_id, destination, 0 if is_results else decision.decision_id
-            )
+        number = 0 if parcel is Parcel.RESULTS else decision.decision_id
+        for destination in _destinations(connection, case, decision):
+            row = delivery_row(case.job.job_id, destination, number)
             connection.execute(self._add_delivery.values(row))
-
-    def _destinations(self, connection: Connection, case: _Case, parcel: Parcel) -> Sequence[str]:
-        """Returns where a parcel goes: to all that have the results, or will have them.
-
-        A person who releases results vouches for them: they go where good results go.
-        """
-        if parcel is Parcel.RESULTS:
-            return case.job.destinations.of(Verdict.OK)
-        of_job = (DELIVERIES.c.job_id == case.job.job_id, DELIVERIES.c.decision_id == 0)
-        statement = select(DELIVERIES.c.destination).where(*of_job)
-        return connection.execute(statement.order_by(DELIVERIES.c.destination)).scalars().all()
 
 
 _COLUMNS = [DECISIONS.c[name] for name in Decision.__slots__]
@@ -210,7 +222,9 @@ def _case(connection: Connection, job_id: str) -> _Case | None:
     of_results = (DECISIONS.c.job_id == job_id, DECISIONS.c.run == row.run)
     statement = select(*_COLUMNS).where(*of_results).order_by(DECISIONS.c.decision_id)
     decisions = [_decision(each) for each in connection.execute(statement)]
-    return _Case(job=job_of(row), verdict=verdict, decisions=decisions)
+    note = exists().where(RESULTS.c.job_id == job_id, RESULTS.c.kind == REJECTION_NOTE)
+    has_note = bool(connection.execute(select(note)).scalar())
+    return _Case(job=job_of(row), verdict=verdict, has_note=has_note, decisions=decisions)
 
 
 def _may_be_decided(case: _Case, new: NewDecision) -> bool:
@@ -218,13 +232,22 @@ def _may_be_decided(case: _Case, new: NewDecision) -> bool:
     is_shown = (new.run, new.seen) == (case.job.run, last)
     is_ended = case.job.state in DECIDABLE_STATES
     return (
-        is_shown and is_ended and new.kind in possible_kinds(case.decisions, is_held=case.is_held)
+        is_shown
+        and is_ended
+        and new.kind in possible_kinds(case.decisions, is_doubted=case.is_doubted)
     )
 
 
-def _objects(decisions: Sequence[Decision], case: _Case) -> DeliveredObjects:
-    is_released = any(each.kind is DecisionKind.RELEASED for each in [*case.decisions, *decisions])
-    return delivered_objects(decisions, was_held=case.is_held or is_released)
+def _destinations(connection: Connection, case: _Case, decision: Decision) -> Sequence[str]:
+    """Returns where a decision goes: to all that have the results, or will have them.
+
+    A person who releases results vouches for them: they go where good results go, too.
+    """
+    of_job = DELIVERIES.c.job_id == case.job.job_id
+    names = set(connection.execute(select(DELIVERIES.c.destination).where(of_job)).scalars())
+    if decision.kind is DecisionKind.RELEASED:
+        names |= {*case.job.destinations.of(Verdict.OK)}
+    return sorted(names)
 
 
 def _withdraws_release(case: _Case, decision: Decision) -> bool:

@@ -11,7 +11,6 @@ from gateway.store.decision import (
     DecisionKind,
     NewDecision,
     current_decision,
-    possible_kinds,
 )
 from gateway.store.job import Job, JobState
 from gateway.web.context import WebContext
@@ -106,7 +105,7 @@ def decision_form(
             ShownDecision(decision=each, is_withdrawn=each.decision_id in withdrawn)
             for each in decisions
         ],
-        kinds=possible_kinds(decisions, is_held=job.state is JobState.HELD),
+        kinds=context.decisions.possible_kinds(job.job_id),
         structures=[*unique.values()],
         organization=section.organization if section.verified_reports else None,
         destinations=sorted(
