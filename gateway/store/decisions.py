@@ -230,12 +230,9 @@ def _case(connection: Connection, job_id: str) -> _Case | None:
 def _may_be_decided(case: _Case, new: NewDecision) -> bool:
     last = case.decisions[-1].decision_id if case.decisions else 0
     is_shown = (new.run, new.seen) == (case.job.run, last)
-    is_ended = case.job.state in DECIDABLE_STATES
-    return (
-        is_shown
-        and is_ended
-        and new.kind in possible_kinds(case.decisions, is_doubted=case.is_doubted)
-    )
+    if not is_shown or case.job.state not in DECIDABLE_STATES:
+        return False
+    return new.kind in possible_kinds(case.decisions, is_doubted=case.is_doubted)
 
 
 def _destinations(connection: Connection, case: _Case, decision: Decision) -> Sequence[str]:

@@ -51,6 +51,7 @@ def test_the_example_file_shows_every_key_with_a_default() -> None:
         "supervise",
         "deliver",
         "web",
+        "review",
         "alarms",
         "audit",
         "retention",
