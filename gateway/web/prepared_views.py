@@ -119,6 +119,16 @@ class PreparedViews:
             await asyncio.sleep(LOOK_SECONDS)
         return path
 
+    def prepare(self, job: Job, series: ViewableSeries) -> None:
+        """Begins to prepare a view that somebody will soon open, unless it is there already.
+
+        Raises:
+            ViewFailedError, ResourceError: As `file`.
+        """
+        folder = self._folder(job, series)
+        if not (folder / FINISHED).exists() and folder not in self._failures:
+            self._begin(job, series, folder)
+
     def forget_failure(self, job: Job, series: ViewableSeries) -> None:
         """Has a view that could not be prepared be tried again."""
         self._failures.pop(self._folder(job, series), None)

@@ -1,6 +1,7 @@
 """Answers the requests of the viewer: its page, and the files that it loads."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -33,6 +34,7 @@ class ViewerPage:
         findings: Those that question the result, the most severe first, then the remarks.
         decision_form: For decisions about the result; None: there is nothing to decide.
         site_viewer: The address of the study in the site's own viewer; None: there is none.
+        next_view: The path of the view that comes next in the worklist; None: there is none.
     """
 
     job: Job
@@ -43,6 +45,7 @@ class ViewerPage:
     findings: Sequence[ShownFinding]
     decision_form: DecisionForm | None
     site_viewer: str | None
+    next_view: str | None
 
 
 class Viewer:
@@ -79,8 +82,17 @@ class Viewer:
                 self._context, job, report, request.query_params.get(WORKLIST)
             ),
             site_viewer=self._context.settings.web.viewer_of(job.study_instance_uid),
+            next_view=self._next_view(job, request.query_params.get(WORKLIST)),
         )
         return render_inside("viewer.html.jinja", request, view)
+
+    def prepare(self, request: Request) -> Response:
+        """Prepares a view before it is opened: the next one of a worklist."""
+        job, series, _ = self._find(request)
+        # Whoever opens it is told.
+        with suppress(ViewFailedError):
+            self._context.views.prepare(job, series)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def file(self, request: Request) -> Response:
         """Sends a file of the viewer as soon as it is there."""
@@ -94,6 +106,15 @@ class Viewer:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.file"))
         encoding = {"Content-Encoding": "gzip"} if path.suffix == ".gz" else {}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=encoding)
+
+    def _next_view(self, job: Job, worklist: str | None) -> str | None:
+        if worklist is None:
+            return None
+        waiting = self._context.review_list.waiting(worklist, limit=2)
+        following = [each.job_id for each in waiting if each.job_id != job.job_id]
+        if not following or not viewable_series(self._context.results.files(following[0])):
+            return None
+        return f"/jobs/{following[0]}/view/0"
 
     def _find(self, request: Request) -> tuple[Job, ViewableSeries, int]:
         """Returns the job, its series, and how many series it has."""

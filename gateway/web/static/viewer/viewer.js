@@ -193,6 +193,14 @@ async function open() {
   progress.hidden = true;
   redraw();
   requestAnimationFrame(() => performance.mark('all-there'));
+  prepareNext();
+}
+
+// Has the gateway prepare the next view of the worklist while this one is looked at.
+function prepareNext() {
+  const { next, token } = page.dataset;
+  const body = new URLSearchParams({ form_token: token });
+  if (next) fetch(`${next}/prepare`, { method: 'POST', body }).catch(() => {});
 }
 
 open().catch((error) => {
