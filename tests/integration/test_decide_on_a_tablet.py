@@ -14,8 +14,8 @@ from tests.browser import browse
 from tests.conftest import REPOSITORY
 from tests.phantom.study import write_series
 from tests.segmentations import RULE, segmentation_with, volume_of
-from tests.service import SMALL
 from tests.servers import LOOPBACK
+from tests.service import SMALL
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.viewable_output import write_viewable_output
 from totalmap.finding import Verdict
