@@ -140,6 +140,7 @@ def test_a_gateway_that_stopped_before_its_request_sends_it_after_the_restart(
                 storage=gateway.deliverer.storage,
                 jobs=JobList(database),
                 deliveries=deliveries,
+                decision_files=gateway.deliverer.decision_files,
             ),
             port=gateway.port,
         )
