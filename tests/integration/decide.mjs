@@ -25,7 +25,7 @@ try {
   await page.waitForURL(`${task.url}/`);
   await page.goto(task.url + task.first);
   await seen(page, 'first');
-  await page.locator('#accept').tap();
+  await press(page, page.locator('#accept'));
   await seen(page, 'after-accept');
   await explain(page, 'rejected', 'The spleen leaks into the stomach.', 'spleen');
   await seen(page, 'after-reject');
@@ -48,12 +48,17 @@ async function explain(page, kind, reason, structure) {
     await form.locator(`[name="structure:${structure}"]`).tap();
   }
   await page.screenshot({ path: join(task.pictures, `${task.scheme}-${kind}.png`), fullPage: true });
-  await form.locator(`#${kind}`).tap();
+  await press(page, form.locator(`#${kind}`));
+}
+
+// Sends a form, and waits for the page that comes next.
+async function press(page, button) {
+  const before = page.url();
+  await Promise.all([page.waitForURL((url) => String(url) !== before), button.tap()]);
 }
 
 // Notes where the page is, what it says, and the smallest target for a finger.
 async function seen(page, name) {
-  await page.waitForLoadState();
   const { pathname } = new URL(page.url());
   const said = await page.locator('#said').first().textContent().catch(() => '');
   const targets = page.locator('.decide button, .decide summary').filter({ visible: true });
