@@ -15,7 +15,11 @@ from deploy.site_options import ClinicalReview, ReviewMode, Site
 from tests.acceptance.clinical_workflow.aide_backend import APPLICATION, Answer
 from tests.acceptance.clinical_workflow.conditions import is_true
 from tests.acceptance.clinical_workflow.deployment import Deployment
-from tests.acceptance.clinical_workflow.events import ClinicalReviewRequestEvent, TaskStatus
+from tests.acceptance.clinical_workflow.events import (
+    ClinicalReviewRequestEvent,
+    TaskStatus,
+    TaskUpdateEvent,
+)
 from tests.acceptance.clinical_workflow.workflow_instance import (
     InstanceStatus,
     TaskExecution,
@@ -248,6 +252,44 @@ def test_a_study_that_can_not_be_segmented_is_not_reviewed(
     }
     assert instance.status is InstanceStatus.FAILED
     assert Topic.REVIEW_REQUEST not in topics(deployment)
+
+
+def test_an_answer_after_the_time_for_the_review_exports_nothing(
+    deployment: Deployment, files: list[Path]
+) -> None:
+    instance = deployment.receive(files)
+    review = task_of(instance, REVIEW)
+    timed_out = TaskUpdateEvent(
+        workflow_instance_id=instance.id,
+        task_id=REVIEW,
+        execution_id=review.execution_id,
+        correlation_id=instance.correlation_id,
+        status=TaskStatus.FAILED,
+        reason="TimedOut",
+    )
+    deployment.bus.send(Topic.UPDATE, timed_out, instance.correlation_id, "workflow-manager")
+    deployment.deliver()
+    assert deployment.decide(ACCEPTED) == 204
+    assert review.status is TaskStatus.FAILED
+    assert instance.status is InstanceStatus.FAILED
+    assert deployment.exports.sent == {}
+
+
+def test_held_results_can_not_be_accepted(
+    channel: "BlockingChannel", store: ObjectStore, same_output: ProcessRunner, files: list[Path]
+) -> None:
+    """Quality control renames them, so that no file of them is shown or exported."""
+    _, _, copy, output = same_output.command
+    held = 'find "$HOLOSCAN_OUTPUT_PATH" -name "*.dcm" -exec mv {} {}.held ";"'
+    runner = ProcessRunner(command=("sh", "-c", f"{copy} && {held}", output))
+    deployment = Deployment(channel, store, SITE, runner)
+    instance = deployment.receive(files)
+    (review,) = deployment.aide.waiting(ROLE)
+    assert {len(keys) for keys in review.series.values()} == {30}, "the study only"
+    assert deployment.decide(ACCEPTED) == 204
+    assert task_of(instance, "export-results").status is TaskStatus.FAILED
+    assert instance.status is InstanceStatus.FAILED
+    assert deployment.exports.sent == {}
 
 
 def test_aide_shows_no_images_of_a_series_with_two_instances_of_one_number(
