@@ -159,12 +159,9 @@ def test_a_reviewer_sees_the_study_and_its_results(
     ]
     series = deployment.aide.review(request.execution_id).series
     assert len(series[study.thin_soft.series_uid]) == 30
-    shown = {key.removeprefix(f"{segmentation.outputs['output']}/") for key in sum_of(series)}
+    root = f"{segmentation.outputs['output']}/"
+    shown = {key.removeprefix(root) for keys in series.values() for key in keys}
     assert {"results/seg.dcm", "results/sr.dcm", "results/rtstruct.dcm"} <= shown
-
-
-def sum_of(series: "dict[str, list[str]]") -> list[str]:
-    return [key for keys in series.values() for key in keys]
 
 
 def test_nothing_is_exported_after_a_clinician_has_rejected_the_results(
