@@ -124,7 +124,8 @@ def test_results_are_exported_after_a_clinician_has_accepted_them(
         "totalmap": TaskStatus.SUCCEEDED,
         REVIEW: TaskStatus.ACCEPTED,
     }
-    assert instance.status is InstanceStatus.CREATED
+    status_before = instance.status
+    assert status_before is InstanceStatus.CREATED
     assert deployment.exports.sent == {}
     assert deployment.decide(ACCEPTED) == 204
     assert set(instance.statuses().values()) == {TaskStatus.SUCCEEDED}
@@ -162,6 +163,17 @@ def test_a_reviewer_sees_the_study_and_its_results(
     root = f"{segmentation.outputs['output']}/"
     shown = {key.removeprefix(root) for keys in series.values() for key in keys}
     assert {"results/seg.dcm", "results/sr.dcm", "results/rtstruct.dcm"} <= shown
+
+
+def test_results_are_exported_at_once_without_a_review(
+    channel: "BlockingChannel", store: ObjectStore, same_output: ProcessRunner, files: list[Path]
+) -> None:
+    """The export would wait for ever if its input had the name of an output of the MAP."""
+    deployment = Deployment(channel, store, Site(pacs="PACS1"), same_output)
+    instance = deployment.receive(files)
+    assert list(instance.statuses()) == ["router", "totalmap", "export-results"]
+    assert instance.status is InstanceStatus.SUCCEEDED
+    assert len(deployment.exports.sent) >= 3
 
 
 def test_nothing_is_exported_after_a_clinician_has_rejected_the_results(

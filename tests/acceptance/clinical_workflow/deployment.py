@@ -14,7 +14,7 @@ from tests.acceptance.clinical_workflow.argo_plugin import ArgoPlugin
 from tests.acceptance.clinical_workflow.clinical_review_plugin import ClinicalReviewPlugin
 from tests.acceptance.clinical_workflow.export_service import ExportService
 from tests.acceptance.clinical_workflow.message_bus import MessageBus
-from tests.acceptance.clinical_workflow.task_manager import TaskManager
+from tests.acceptance.clinical_workflow.task_manager import Plugin, TaskManager
 from tests.acceptance.clinical_workflow.workflow_instance import (
     WorkflowInstance,
     WorkflowTemplate,
@@ -48,7 +48,10 @@ class Deployment:
         self.manager = WorkflowManager(template, self.bus, store)
         self.aide = AideBackend(self.bus, store)
         self.exports = ExportService(self.bus, store)
-        plugins = {"argo": self.argo, "aide_clinical_review": ClinicalReviewPlugin(self.bus)}
+        plugins: dict[str, Plugin] = {
+            "argo": self.argo,
+            "aide_clinical_review": ClinicalReviewPlugin(self.bus),
+        }
         self._services = (
             self.manager,
             TaskManager(self.bus, plugins),
