@@ -71,6 +71,7 @@ def small_results(
                 written: object = write_rejection(results, [FINDING], settings, release)
             else:
                 written = WRITERS[kind](segmentation, settings, release)
-            results += written if isinstance(written, tuple) else [written]
+            several = written if isinstance(written, tuple) else (written,)
+            results += [result for result in several if result.sop_instance_uid]
         release.publish({})
     return [folder / "out" / result.path for result in results]
