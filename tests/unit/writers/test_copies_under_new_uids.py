@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.unit.writers.small_results import DEFLATED, NATIVE, WRITERS, small_results
+from tests.validators import findings_of_dciodvfy
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.study import read_study
@@ -137,6 +138,19 @@ def test_source_images_frames_of_reference_and_tracking_uids_stay_in_the_copies(
         segment.TrackingUID for segment in before.SegmentSequence
     ]
     assert after.DimensionOrganizationSequence == before.DimensionOrganizationSequence
+
+
+def test_dciodvfy_finds_in_a_copy_what_it_finds_in_the_result(
+    results: list[Path], copies: list[Path]
+) -> None:
+    iods = {"SEG": "Segmentation", "SR": "Comprehensive3DSR", "RTSTRUCT": "RTStructureSet"}
+    binary = [(old, new) for old, new in zip(results, copies, strict=True) if "map" not in old.name]
+    for result, copy in binary:
+        iod = iods.get(pydicom.dcmread(result).Modality)
+        if iod is not None:
+            findings = findings_of_dciodvfy(copy, iod)
+            assert findings == findings_of_dciodvfy(result, iod)
+            assert [finding for finding in findings if finding.startswith("Error")] == []
 
 
 @pytest.mark.parametrize("kind", ["native", "deflated", "labelmap"])
