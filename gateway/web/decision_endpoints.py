@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.store.audit_events import record_viewed
+from gateway.store.decision import DecisionKind
 from gateway.store.job import Job
 from gateway.web.context import WebContext
 from gateway.web.decision_form import (
@@ -32,6 +33,14 @@ from gateway.web.study_titles import StudyTitle
 from totalmap.texts.catalogue import Message
 
 WORKLIST_PATH = "/review"
+# The messages of the page afterwards.
+_SAID = {
+    DecisionKind.ACCEPTED: "accepted",
+    DecisionKind.REJECTED: "rejected",
+    DecisionKind.RELEASED: "released",
+    DecisionKind.COMMENTED: "commented",
+    DecisionKind.WITHDRAWN: "withdrawn",
+}
 _OUTDATED = "outdated"
 
 
@@ -75,7 +84,7 @@ class Decisions:
             return self._page(request, texts_of(request).told(wrong.problem))
         address = context.authenticator.address_of(request)
         is_done = context.decisions.decide(replace(decision, address=address))
-        said = decision.kind.value if is_done else _OUTDATED
+        said = _SAID[decision.kind] if is_done else _OUTDATED
         where = own_path(fields.get(NEXT_FIELD, "/"))
         if is_done and WORKLIST in fields:
             where = next_path(context, fields[WORKLIST], job.job_id)

@@ -152,9 +152,7 @@ def _pages(context: WebContext) -> list[PermittedRoute]:
         PermittedRoute("/log", information.log, Permission.OPERATE),
         PermittedRoute("/studies/{study:path}", pages.study, view),
         PermittedRoute("/jobs/{job_id}/view/{number:int}", viewer.page, view),
-        PermittedRoute(
-            "/jobs/{job_id}/view/{number:int}/prepare", viewer.prepare, view, methods=["POST"]
-        ),
+        PermittedRoute("/jobs/{job_id}/view/{number:int}/prepare", viewer.prepare, view),
         PermittedRoute("/jobs/{job_id}/view/{number:int}/{name}", viewer.file, view),
         PermittedRoute("/jobs/{job_id}/decide", decisions.page, view),
         *message_links(context),

@@ -198,9 +198,8 @@ async function open() {
 
 // Has the gateway prepare the next view of the worklist while this one is looked at.
 function prepareNext() {
-  const { next, token } = page.dataset;
-  const body = new URLSearchParams({ form_token: token });
-  if (next) fetch(`${next}/prepare`, { method: 'POST', body }).catch(() => {});
+  const { next } = page.dataset;
+  if (next) fetch(`${next}/prepare`).catch(() => {});
 }
 
 open().catch((error) => {

@@ -25,7 +25,7 @@ ACTIONS = (
     "/jobs/a/retry",
     "/jobs/a/cancel",
     "/jobs/a/urgent",
-    "/jobs/a/deliveries/pacs/retry",
+    "/jobs/a/deliveries/pacs/0/retry",
     "/pause",
     "/resume",
     "/logout",

@@ -154,8 +154,8 @@ def test_the_study_page_shows_results_deliveries_and_events(
         page,
     )
     assert "refused for 7 days" in page
-    assert f'action="/jobs/{done}/deliveries/archive/retry"' in page
-    assert f'action="/jobs/{done}/deliveries/pacs/retry"' not in page
+    assert f'action="/jobs/{done}/deliveries/archive/0/retry"' in page
+    assert f'action="/jobs/{done}/deliveries/pacs/0/retry"' not in page
     assert f'href="/jobs/{done}/files/results/seg.dcm"' in page
     assert "<td>segmented</td>" in page
 
@@ -327,13 +327,13 @@ def test_the_retry_button_of_a_delivery_tries_it_at_once(
     delivery = gateway.deliveries.delivery(job, "pacs")
     assert delivery is not None
     gateway.deliveries.postpone(delivery, "refused", time.time() + 600)
-    answer = press(user, f"/jobs/{job}/deliveries/pacs/retry")
+    answer = press(user, f"/jobs/{job}/deliveries/pacs/0/retry")
     assert answer.headers["location"] == "/?said=delivering"
     tried = gateway.deliveries.delivery(job, "pacs")
     assert tried is not None
     assert tried.not_before == 0.0
     assert last_event(gateway, "1.2") == ("retried", USER)
-    assert press(user, f"/jobs/{job}/deliveries/nowhere/retry").status_code == 404
+    assert press(user, f"/jobs/{job}/deliveries/nowhere/0/retry").status_code == 404
 
 
 def test_the_pause_button_stops_jobs_until_they_are_resumed(

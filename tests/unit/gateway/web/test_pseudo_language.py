@@ -36,6 +36,7 @@ NO_PAGES = {
     "/jobs/{job_id}",
     "/jobs/{job_id}/thumbnail",
     "/jobs/{job_id}/files/{path:path}",
+    "/jobs/{job_id}/view/{number:int}/prepare",
     "/jobs/{job_id}/view/{number:int}/{name}",
     "/conflicts/{conflict_id:int}",
 }
@@ -128,6 +129,10 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
             *(f"/jobs/{everything.jobs[name]}/view/0" for name in ("review", "held")),
             "/jobs/unknown/view/0",
         ],
+        "/jobs/{job_id}/decide": [
+            *(f"/jobs/{everything.jobs[name]}/decide" for name in ("review", "held")),
+            "/jobs/unknown/decide",
+        ],
         "/account": ["/account"],
         "/accounts": ["/accounts"],
         "/login": ["/login"],
@@ -171,7 +176,7 @@ def test_no_page_of_an_empty_gateway_has_a_text_outside_the_catalogues(gateway: 
         ("/accounts/reset", {"name": "data-provided", "password": "four words of data"}),
         ("/accounts/reset", {"name": "data-viewer", "password": "abababababab"}),
         ("/accounts/remove", {"name": "data-nobody"}),
-        ("/jobs/data/deliveries/data/retry", {}),
+        ("/jobs/data/deliveries/data/0/retry", {}),
         ("/conflicts/1/1/nothing", {}),
         ("/nothing", {}),
     ],
