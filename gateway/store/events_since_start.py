@@ -24,6 +24,11 @@ _KINDS = (
     EventKind.SUPERSEDED,
     EventKind.DELIVERED,
     EventKind.NOT_DELIVERED,
+    EventKind.ACCEPTED,
+    EventKind.RESULT_REJECTED,
+    EventKind.RELEASED,
+    EventKind.COMMENTED,
+    EventKind.WITHDRAWN,
 )
 # Postgres gives ids before the commit, so that an event may appear behind later ones.
 _LATE_IDS = 1000
