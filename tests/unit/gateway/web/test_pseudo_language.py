@@ -38,6 +38,7 @@ NO_PAGES = {
     "/jobs/{job_id}/files/{path:path}",
     "/jobs/{job_id}/view/{number:int}/{name}",
     "/conflicts/{conflict_id:int}",
+    "/review/rates.csv",
 }
 # What is the same in every language: data of the test, names of users, rules, files, attributes,
 # tasks, settings and units of DICOM, and errors of the system.
@@ -120,6 +121,9 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
             f"/rules?study={'1' * 65}",
         ],
         "/log": ["/log"],
+        "/review": ["/review", "/review?rule=data&said=accepted"],
+        "/review/decided": ["/review/decided", "/review/decided?who=data-nobody&page=2"],
+        "/review/rates": ["/review/rates", "/review/rates?weeks=", "/review/rates?rule=data-x"],
         "/studies/{study:path}": [
             "/studies/1.2.3",
             *(f"/studies/{uid}" for uid in study.values()),
@@ -127,6 +131,10 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
         "/jobs/{job_id}/view/{number:int}": [
             *(f"/jobs/{everything.jobs[name]}/view/0" for name in ("review", "held")),
             "/jobs/unknown/view/0",
+        ],
+        "/jobs/{job_id}/decide": [
+            *(f"/jobs/{everything.jobs[name]}/decide" for name in ("review", "held", "accepted")),
+            "/jobs/unknown/decide",
         ],
         "/account": ["/account"],
         "/accounts": ["/accounts"],
@@ -147,7 +155,16 @@ def test_no_page_has_a_text_outside_the_catalogues(
 
 def test_no_page_of_an_empty_gateway_has_a_text_outside_the_catalogues(gateway: Filled) -> None:
     with browsing(gateway) as client:
-        for url in ("/", "/?group=done", "/search", "/rules", "/log"):
+        for url in (
+            "/",
+            "/?group=done",
+            "/review",
+            "/review/decided",
+            "/review/rates",
+            "/search",
+            "/rules",
+            "/log",
+        ):
             assert untranslated(client.get(url).text) == [], url
 
 
