@@ -8,23 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
-    CompoundSelect,
     Connection,
     Double,
-    FromClause,
     Select,
     String,
     and_,
     func,
-    literal,
     select,
     true,
-    union_all,
     values,
 )
 
@@ -125,7 +120,7 @@ def review_rates(
         weeks = _weeks(connection, now, n_weeks)
         counts = _counts(connection, weeks, rule) if weeks else {}
     found = [_rate(*name, counts) for name in counts]
-    found.sort(key=lambda rate: (rate.rejected, rate.decisions), reverse=True)
+    found.sort(key=lambda rate: (-rate.rejected, -rate.decisions, rate.value))
     rates = {each: [rate for rate in found if rate.dimension is each] for each in Dimension}
     rates[Dimension.WEEK].sort(key=lambda rate: rate.value, reverse=True)
     return rates
@@ -145,49 +140,41 @@ def _weeks(connection: Connection, now: float, n_weeks: int | None) -> Sequence[
 
 def _counts(connection: Connection, weeks: Sequence[Week], rule: str) -> _Counts:
     counts: dict[tuple[Dimension, str], Counter[DecisionKind]] = defaultdict(Counter)
-    is_counted = and_(
-        is_final_and_holds(),
-        DECISIONS.c.at >= weeks[0].begin,
-        DECISIONS.c.at < weeks[-1].end,
-        DECISIONS.c.rule == rule if rule else true(),
-    )
-    for statement in (_by_week(weeks, is_counted), _by_others(is_counted)):
-        for name, value, kind, n in connection.execute(statement):
-            counts[Dimension(name), value][DecisionKind(kind)] += n
-            if name == Dimension.WEEK:
-                counts[Dimension.ALL, ""][DecisionKind(kind)] += n
+    # An expression, so that SQLite looks decisions up by their time and never by their rule.
+    is_of_rule = func.coalesce(DECISIONS.c.rule, "") == rule if rule else true()
+    is_counted = and_(is_final_and_holds(), is_of_rule)
+    for week, scanner, version, kind, n in connection.execute(_by_week(weeks, is_counted)):
+        if kind is not None:
+            counts[Dimension.ALL, ""][DecisionKind(kind)] += n
+            counts[Dimension.WEEK, week][DecisionKind(kind)] += n
+            counts[Dimension.SCANNER, scanner][DecisionKind(kind)] += n
+            counts[Dimension.VERSION, version][DecisionKind(kind)] += n
+    is_counted &= and_(DECISIONS.c.at >= weeks[0].begin, DECISIONS.c.at < weeks[-1].end)
+    for subject, name, kind, n in connection.execute(_by_subject(is_counted)):
+        if subject == SubjectKind.FINDING or kind == DecisionKind.REJECTED:
+            counts[Dimension(subject), name][DecisionKind(kind)] += n
     return counts
 
 
-def _by_week(weeks: Sequence[Week], is_counted: ColumnElement[bool]) -> Select[Any]:
-    week = values(
-        Column("name", String), Column("begin_at", Double), Column("end_at", Double), name="weeks"
-    ).data([(week.name, week.begin, week.end) for week in weeks])
-    within = and_(DECISIONS.c.at >= week.c.begin_at, DECISIONS.c.at < week.c.end_at)
-    found = _grouped(Dimension.WEEK, week.c.name, DECISIONS.c.kind, week.join(DECISIONS, within))
-    return found.where(is_counted)
+def _by_week(
+    weeks: Sequence[Week], is_counted: ColumnElement[bool]
+) -> Select[str, str, str, str, int]:
+    """Returns weeks, scanners and versions; those of a week without decisions are None."""
+    columns = (Column("name", String), Column("begin_at", Double), Column("end_at", Double))
+    rows = [(week.name, week.begin, week.end) for week in weeks]
+    week = values(*columns, name="weeks").data(rows).cte("weeks")
+    within = and_(DECISIONS.c.at >= week.c.begin_at, DECISIONS.c.at < week.c.end_at, is_counted)
+    of = (week.c.name, DECISIONS.c.scanner, DECISIONS.c.version, DECISIONS.c.kind)
+    # An outer join, so that SQLite goes from weeks to decisions; the other way takes seconds.
+    source = week.outerjoin(DECISIONS, within)
+    return select(*of, func.count()).select_from(source).group_by(*of)
 
 
-def _by_others(is_counted: ColumnElement[bool]) -> CompoundSelect[Any]:
-    of, subject = DECISIONS.c, DECISION_SUBJECTS.c
-    final = select(of.decision_id, of.kind, of.scanner, of.version).where(is_counted).cte("final")
-    kind = final.c.kind
-    of_final = final.join(DECISION_SUBJECTS, subject.decision_id == final.c.decision_id)
-    structures = _grouped(Dimension.STRUCTURE, subject.name, kind, of_final)
-    findings = _grouped(Dimension.FINDING, subject.name, kind, of_final)
-    return union_all(
-        structures.where(subject.kind == SubjectKind.STRUCTURE, kind == DecisionKind.REJECTED),
-        findings.where(subject.kind == SubjectKind.FINDING),
-        _grouped(Dimension.SCANNER, final.c.scanner, kind, final),
-        _grouped(Dimension.VERSION, final.c.version, kind, final),
-    )
-
-
-def _grouped(
-    dimension: Dimension, value: ColumnElement[str], kind: ColumnElement[str], source: FromClause
-) -> Select[Any]:
-    counted = select(literal(dimension.value), value, kind, func.count())
-    return counted.select_from(source).group_by(value, kind)
+def _by_subject(is_counted: ColumnElement[bool]) -> Select[str, str, str, int]:
+    of = (DECISION_SUBJECTS.c.kind, DECISION_SUBJECTS.c.name, DECISIONS.c.kind.label("decision"))
+    of_decision = DECISION_SUBJECTS.c.decision_id == DECISIONS.c.decision_id
+    source = DECISIONS.join(DECISION_SUBJECTS, of_decision)
+    return select(*of, func.count()).select_from(source).where(is_counted).group_by(*of)
 
 
 def _rate(dimension: Dimension, value: str, counts: _Counts) -> Rate:

@@ -164,11 +164,12 @@ def waiting_page(context: WebContext, *, rule: str, page: int) -> WaitingPage:
         ResourceError: The database fails, here and in what follows.
     """
     shown_rule = _chosen(rule)
-    total = context.review_list.count_waiting(shown_rule)
+    review = context.review_list
+    total = review.count_waiting(shown_rule) if shown_rule else context.waiting_count.count()
     shown_page = max(1, min(page, _pages(total)))
     offset = (shown_page - 1) * PAGE_RESULTS
-    found = context.review_list.waiting(shown_rule, limit=PAGE_RESULTS, offset=offset)
-    first = found[:1] if shown_page == 1 else context.review_list.waiting(shown_rule, limit=1)
+    found = review.waiting(shown_rule, limit=PAGE_RESULTS, offset=offset)
+    first = found[:1] if shown_page == 1 else review.waiting(shown_rule, limit=1)
     return WaitingPage(
         now=time.time(),
         rule=shown_rule,

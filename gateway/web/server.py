@@ -99,7 +99,7 @@ def create_application(context: WebContext) -> Starlette:
         exception_handlers={HTTPException: _refused, ResourceError: _failed},
     )
     use_texts(application, context.texts)
-    use_worklist(application, context.review_list.count_waiting)
+    use_worklist(application, context.waiting_count.count)
     return application
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_a_structure_has_the_rejections_that_name_it_of_all_decisions(
 def test_only_final_decisions_that_hold_are_counted(
     results: ReviewedResults, database: Database
 ) -> None:
-    about = {"at": NOW, "structures": ("liver",), "findings": ("HU",)}
+    about: dict[str, Any] = {"at": NOW, "structures": ("liver",), "findings": ("HU",)}
     results.decide(results.make("a"), DecisionKind.COMMENTED, **about)
     results.decide(results.make("b"), DecisionKind.REJECTED, **about)
     results.decide("b", DecisionKind.WITHDRAWN, at=NOW)

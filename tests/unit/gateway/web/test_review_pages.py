@@ -5,6 +5,7 @@ import re
 import time
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -42,14 +43,13 @@ def path_of(page: httpx.Response, link: str) -> str:
     return found[1].replace("&amp;", "&")
 
 
-def decide(user: httpx.Client, path: str, kind: str) -> httpx.Response:
-    """Sends a form of the page at a path; returns the answer."""
+def decide(user: httpx.Client, path: str, kind: DecisionKind) -> str:
+    """Sends a form of the page at a path; returns where it leads."""
     page = user.get(path)
-    forms = re.findall(r"<form[^>]*/decisions\">(.*?)</form>", page.text, re.DOTALL)
-    (form,) = [form for form in forms if f'name="kind" value="{kind}"' in form]
-    fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form))
-    action = f"{urlsplit(path).path.removesuffix('decide')}decisions"
-    return user.post(action, data={**fields, "reason": "data"})
+    forms = re.findall(r'<form [^>]*action="([^"]*)">(.*?)</form>', page.text, re.DOTALL)
+    (form,) = [form for form in forms if f'name="kind" value="{kind}"' in form[1]]
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[1]))
+    return str(user.post(form[0], data={**fields, "reason": "data"}).headers["location"])
 
 
 def make(gateway: Filled, instance: Path, name: str, judgement: Judgement = REVIEW) -> str:
@@ -86,11 +86,11 @@ def test_after_each_decision_the_next_results_open_until_none_waits(
 ) -> None:
     second, first = make(gateway, instance, "B"), make(gateway, instance, "A", HELD)
     start = path_of(user.get("/review?rule=ct"), "start")
-    assert start == f"/jobs/{first}/decide?worklist=ct"
-    after = decide(user, start, "rejected").headers["location"]
-    assert urlsplit(after).path == f"/jobs/{second}/decide"
+    assert start == f"/jobs/{first}/view/0?worklist=ct"
+    after = decide(user, start, DecisionKind.REJECTED)
+    assert urlsplit(after).path == f"/jobs/{second}/view/0"
     assert parse_qs(urlsplit(after).query) == {"worklist": ["ct"], "said": ["rejected"]}
-    end = decide(user, after, "accepted").headers["location"]
+    end = decide(user, after, DecisionKind.ACCEPTED)
     assert urlsplit(end).path == "/review"
     page = user.get(end)
     assert "The results are accepted." in page.text
@@ -197,7 +197,7 @@ def test_many_decisions_have_pages(user: httpx.Client, results: ReviewedResults)
 @pytest.fixture
 def judged(results: ReviewedResults) -> None:
     """Decisions about results of two rules, long ago."""
-    about = {"findings": ("HU", "SELF_MADE"), "scanner": SCANNER, "version": "0.9"}
+    about: dict[str, Any] = {"findings": ("HU", "SELF_MADE"), "scanner": SCANNER, "version": "0.9"}
     rejected = {**about, "structures": ("kidney_left",)}
     results.decide(results.make("a"), DecisionKind.REJECTED, **rejected)
     results.decide(results.make("b"), DecisionKind.ACCEPTED, **about)
