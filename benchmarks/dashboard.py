@@ -3,14 +3,13 @@
     python -m benchmarks.dashboard [--jobs 100000] [--runs 5] [--output FILE]
 
 Each job has a study of its own with one stored image, a patient, a result, a delivery and six
-events; one in a hundred jobs failed, was cancelled or waits. The pages are asked for by a user who
-has logged in, over HTTP, from the gateway's own web process. A search is one request with the form
-and one for the page to which it leads, together. The goal is at most 0.5 s a page.
+events; one in a hundred jobs failed, was cancelled or waits. A fifth of the results needs review,
+and people have decided within three years about all but one in a hundred. The pages are asked for
+by a user who has logged in, over HTTP, from the gateway's own web process. A search is one request
+with the form and one for the page to which it leads, together. The goal is at most 0.5 s a page.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import shutil
 import statistics
@@ -20,31 +19,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
-from sqlalchemy import Table, insert
+from sqlalchemy import insert
 
+from benchmarks.dashboard_rows import job_id, job_state, rows_of, study_uid
 from benchmarks.disk_folder import disk_folder
 from benchmarks.report_file import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.database import Database, open_database
-from gateway.store.deliveries import DeliveryState
-from gateway.store.events import EventKind, ObjectKind, Outcome
 from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
 from gateway.store.job import JobState
-from gateway.store.schema import (
-    DELIVERIES,
-    EVENTS,
-    INSTANCES,
-    JOBS,
-    RESULTS,
-    STUDIES,
-    STUDY_ATTRIBUTES,
-)
-from gateway.store.search_words import search_words
 from tests.accounts import add_account
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
@@ -55,9 +41,7 @@ from tests.waiting import wait_until
 BATCH = 1000
 # A file system allows about 65,000 hard links.
 LINKS_OF_A_FILE = 50_000
-BEGUN_AT = 1.7e9
 LIMIT_SECONDS = 0.5
-CT = "1.2.840.10008.5.1.4.1.1.2"
 ALL_CONDITIONS = {
     "accession_number": "A",
     "first_date": "2019-01-01",
@@ -65,19 +49,6 @@ ALL_CONDITIONS = {
     "rule": "ct",
     "state": "done",
 }
-FAMILIES = ("Müller", "Schmidt", "Nowak", "García", "Dubois", "Rossi", "Jensen", "Kaya", "Smith")
-GIVEN = ("Eva", "Adam", "Piotr", "Ana", "Luc", "Marie", "Deniz")
-FIRST_DAY, DAYS = date(2019, 1, 1), 1000
-# Of each hundred jobs.
-STATES = [JobState.DEAD, JobState.HELD, JobState.CANCELLED, JobState.QUEUED]
-EVENTS_OF_A_JOB = (
-    EventKind.RECEIVED,
-    EventKind.COMPLETE,
-    EventKind.QUEUED,
-    EventKind.STARTED,
-    EventKind.SEGMENTED,
-    EventKind.DELIVERED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +90,14 @@ def _measure(port: int, n_jobs: int, runs: int) -> list[str]:
         "last page of finished jobs": f"/?group=done&page={last_page}",
         "failed jobs": "/?group=failed",
         "waiting jobs": "/?group=waiting",
-        "a study": f"/studies/{_study(n_jobs // 2)}",
-        "the rules and a study": f"/rules?study={_study(n_jobs // 2)}",
+        "the worklist": "/review",
+        "the decided results": "/review/decided",
+        "those of a reviewer": "/review/decided?who=eva",
+        "the rates of 52 weeks": "/review/rates?weeks=52",
+        "the rates of all decisions": "/review/rates?weeks=",
+        "the CSV of all decisions": "/review/rates.csv?weeks=",
+        "a study": f"/studies/{study_uid(n_jobs // 2)}",
+        "the rules and a study": f"/rules?study={study_uid(n_jobs // 2)}",
         "the log": "/log",
         "/metrics": "/metrics",
         "/health": "/health",
@@ -213,11 +190,11 @@ def _fill(settings: GatewaySettings, folder: Path, n_jobs: int) -> None:
 
 
 def _link_files(storage: Storage, templates: Templates, number: int) -> None:
-    folder = storage.study_folder(_study(number))
+    folder = storage.study_folder(study_uid(number))
     folder.mkdir()
     _link(templates.image, folder / templates.sha256, number)
-    if _state(number) is JobState.SEGMENTED:
-        output = storage.job_folder(_job(number)) / OUTPUT_NAME
+    if job_state(number) is JobState.SEGMENTED:
+        output = storage.job_folder(job_id(number)) / OUTPUT_NAME
         (output / "results").mkdir(parents=True)
         for name in (STATUS_NAME, "results/preview.png", "results/seg.dcm"):
             _link(templates.output / name, output / name, number)
@@ -231,136 +208,9 @@ def _link(template: Path, target: Path, number: int) -> None:
 
 
 def _add_rows(database: Database, templates: Templates, numbers: range) -> None:
-    rows: dict[Table, list[Mapping[str, Any]]] = {
-        STUDIES: [_study_row(number) for number in numbers],
-        STUDY_ATTRIBUTES: [_attributes_row(number) for number in numbers],
-        INSTANCES: [_instance_row(number, templates.sha256) for number in numbers],
-        JOBS: [_job_row(number) for number in numbers],
-        RESULTS: [_result_row(n) for n in numbers if _state(n) is JobState.SEGMENTED],
-        DELIVERIES: [_delivery_row(n) for n in numbers if _state(n) is JobState.SEGMENTED],
-        EVENTS: [_event_row(n, kind) for n in numbers for kind in EVENTS_OF_A_JOB],
-    }
     with database.transaction() as connection:
-        for table, values in rows.items():
-            connection.execute(insert(table), values)
-
-
-def _study(number: int) -> str:
-    return f"2.25.{10**30 + number}"
-
-
-def _job(number: int) -> str:
-    return hashlib.sha256(f"job {number}".encode()).hexdigest()
-
-
-def _state(number: int) -> JobState:
-    position = number % 100
-    return STATES[position] if position < len(STATES) else JobState.SEGMENTED
-
-
-def _study_row(number: int) -> Mapping[str, Any]:
-    return {
-        "study_instance_uid": _study(number),
-        "n_instances": 1,
-        "n_passed_on": 1,
-        "n_indexed": 1,
-        "last_received_at": BEGUN_AT + number,
-    }
-
-
-def _attributes_row(number: int) -> Mapping[str, str]:
-    name = f"{FAMILIES[number % len(FAMILIES)]}, {GIVEN[number % len(GIVEN)]} {number}"
-    patient_id, accession_number = f"PAT-{number:07}", f"A{number:07}"
-    return {
-        "study_instance_uid": _study(number),
-        "patient_name": name,
-        "patient_id": patient_id,
-        "accession_number": accession_number,
-        "study_date": (FIRST_DAY + timedelta(days=number % DAYS)).isoformat(),
-        "description": "CT thorax",
-        "modalities": "CT",
-        "patient_words": search_words(name, patient_id),
-        "accession_words": search_words(accession_number),
-    }
-
-
-def _instance_row(number: int, sha256: str) -> Mapping[str, Any]:
-    return {
-        "sop_instance_uid": f"2.25.{10**35 + number}",
-        "sha256": sha256,
-        "sop_class_uid": CT,
-        "study_instance_uid": _study(number),
-        "series_instance_uid": f"{_study(number)}.1",
-        "size_bytes": 8192,
-        "sender": "CT1",
-        "transfer": str(number),
-        "received_at": BEGUN_AT + number,
-        "arrival": 1,
-    }
-
-
-def _job_row(number: int) -> Mapping[str, Any]:
-    state = _state(number)
-    has_ended = state is not JobState.QUEUED
-    return {
-        "job_id": _job(number),
-        "study_instance_uid": _study(number),
-        "rule": "ct",
-        "sender": "CT1",
-        "content_digest": _job(number),
-        "content_until": 1.0,
-        "n_images": 1,
-        "is_urgent": False,
-        "application": "{}",
-        "destinations": json.dumps({verdict: ["pacs"] for verdict in ("ok", "review", "reject")}),
-        "state": state,
-        "attempts": 1 if has_ended else 0,
-        "run": 1,
-        "not_before": 0.0,
-        "is_enqueued": not has_ended,
-        "created_at": BEGUN_AT + number,
-        "started_at": BEGUN_AT + number + 1 if has_ended else None,
-        "ended_at": BEGUN_AT + number + 60 if has_ended else None,
-        "worker": "box-1" if has_ended else None,
-    }
-
-
-def _result_row(number: int) -> Mapping[str, Any]:
-    return {
-        "job_id": _job(number),
-        "path": "results/seg.dcm",
-        "kind": "seg",
-        "sop_instance_uid": f"2.25.{10**36 + number}",
-    }
-
-
-def _delivery_row(number: int) -> Mapping[str, Any]:
-    return {
-        "job_id": _job(number),
-        "destination": "pacs",
-        "state": DeliveryState.DELIVERED,
-        "attempts": 1,
-        "run": 1,
-        "not_before": 0.0,
-        "is_enqueued": False,
-        "created_at": BEGUN_AT + number + 60,
-        "delivered_at": BEGUN_AT + number + 62,
-        "is_asked": False,
-    }
-
-
-def _event_row(number: int, kind: EventKind) -> Mapping[str, Any]:
-    return {
-        "at": BEGUN_AT + number,
-        "study_instance_uid": _study(number),
-        "job_id": _job(number),
-        "kind": kind,
-        "object_kind": ObjectKind.JOB,
-        "outcome": Outcome.SUCCESS,
-        "who": "CT1",
-        "detail": "one instance",
-        "transfer": str(number),
-    }
+        for table, rows in rows_of(numbers, templates.sha256).items():
+            connection.execute(insert(table), rows)
 
 
 if __name__ == "__main__":

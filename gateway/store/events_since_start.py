@@ -1,4 +1,4 @@
-"""Counts events since the start of a process, for the counters of /metrics."""
+"""Counts events since the start of a process: for the counters of /metrics, and to see changes."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +16,8 @@ Counted = tuple[EventKind, ObjectKind, str]
 
 _KINDS = (
     EventKind.COMPLETE,
+    EventKind.QUEUED,
+    EventKind.RETRIED,
     EventKind.SEGMENTED,
     EventKind.HELD,
     EventKind.POSTPONED,
@@ -24,6 +26,12 @@ _KINDS = (
     EventKind.SUPERSEDED,
     EventKind.DELIVERED,
     EventKind.NOT_DELIVERED,
+    EventKind.ACCEPTED,
+    EventKind.RESULT_REJECTED,
+    EventKind.RELEASED,
+    EventKind.COMMENTED,
+    EventKind.WITHDRAWN,
+    EventKind.DELETED,
 )
 # Postgres gives ids before the commit, so that an event may appear behind later ones.
 _LATE_IDS = 1000

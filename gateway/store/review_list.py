@@ -1,18 +1,22 @@
 """Finds the results that wait for a person, the gravest first, and those that were decided about.
 
-Results wait from their making until a final decision about them that nobody has withdrawn.
+Results wait from their making until a final decision about them that nobody has withdrawn. Those
+that retention has deleted, or that a newer job has replaced, wait no longer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select, true
 
 from gateway.store.database import Database
 from gateway.store.decision import FINAL_KINDS, DecisionKind
 from gateway.store.decisions import DECIDABLE_STATES
+from gateway.store.events import EventKind, ObjectKind
+from gateway.store.job import JobState
 from gateway.store.job_statements import is_outdated
-from gateway.store.schema import DECISIONS, JOBS
+from gateway.store.schema import DECISIONS, EVENTS, JOBS
 from totalmap.finding import Verdict
 
 # The gravest first.
@@ -59,6 +63,19 @@ class DecidedResult:
     at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeToDecision:
+    """How long decisions took, from the results.
+
+    Attributes:
+        n_decisions: The number of decisions.
+        median_seconds: None: there is none.
+    """
+
+    n_decisions: int
+    median_seconds: float | None
+
+
 class ReviewList:
     """The results to be reviewed; each method raises ResourceError if the database fails."""
 
@@ -87,6 +104,15 @@ class ReviewList:
         with self._database.transaction() as connection:
             return connection.execute(statement).scalar_one()
 
+    def count_by_verdict(self) -> Mapping[Verdict, int]:
+        """Returns how many results wait with each verdict that is reviewed."""
+        waiting = self._waiting("").subquery()
+        statement = select(waiting.c.verdict, func.count().label("n"))
+        with self._database.transaction() as connection:
+            found = connection.execute(statement.group_by(waiting.c.verdict))
+            counts = {row.verdict: row.n for row in found}
+        return {verdict: counts.get(verdict, 0) for verdict in self._verdicts}
+
     def decided(
         self, rule: str = "", who: str = "", *, limit: int = 100, offset: int = 0
     ) -> Sequence[DecidedResult]:
@@ -112,8 +138,7 @@ class ReviewList:
                 of.at,
             )
             .join(JOBS, JOBS.c.job_id == of.job_id)
-            .where(is_final_and_holds(), of.rule == rule if rule else true())
-            .where(of.who == who if who else true())
+            .where(*_decided(rule, who))
             .order_by(of.at.desc(), of.decision_id.desc())
         )
         with self._database.transaction() as connection:
@@ -128,6 +153,23 @@ class ReviewList:
             )
             for row in rows
         ]
+
+    def time_to_decision(self, rule: str = "", who: str = "", *, since: float) -> TimeToDecision:
+        """Returns how long decisions took that hold.
+
+        Args:
+            rule: As in `waiting`.
+            who: As in `decided`.
+            since: Only decisions from this moment on; seconds since 1970, UTC.
+        """
+        took = select(DECISIONS.c.at - DECISIONS.c.results_at).where(
+            *_decided(rule, who), DECISIONS.c.at >= since, DECISIONS.c.results_at.is_not(None)
+        )
+        with self._database.transaction() as connection:
+            seconds = connection.execute(took).scalars().all()
+        return TimeToDecision(
+            n_decisions=len(seconds), median_seconds=median(seconds) if seconds else None
+        )
 
     def reviewers(self) -> Sequence[str]:
         """Returns the users who have decided, in the order of their names."""
@@ -145,7 +187,7 @@ class ReviewList:
             JOBS.c.rule,
             JOBS.c.verdict,
             JOBS.c.reason,
-            (JOBS.c.state == "held").label("is_held"),
+            (JOBS.c.state == JobState.HELD).label("is_held"),
             JOBS.c.is_urgent,
             JOBS.c.ended_at.label("results_at"),
         ).where(
@@ -154,6 +196,7 @@ class ReviewList:
             JOBS.c.rule == rule if rule else true(),
             ~is_decided,
             ~is_outdated(),
+            ~_are_deleted(),
         )
 
 
@@ -162,6 +205,25 @@ def is_final_and_holds() -> ColumnElement[bool]:
     later = DECISIONS.alias()
     is_withdrawn = exists().where(later.c.withdraws == DECISIONS.c.decision_id)
     return and_(DECISIONS.c.kind.in_(FINAL_KINDS), ~is_withdrawn)
+
+
+def _decided(rule: str, who: str) -> Sequence[ColumnElement[bool]]:
+    return (
+        is_final_and_holds(),
+        DECISIONS.c.rule == rule if rule else true(),
+        DECISIONS.c.who == who if who else true(),
+    )
+
+
+def _are_deleted() -> ColumnElement[bool]:
+    """Returns the condition that retention has deleted the results of a job."""
+    return exists().where(
+        EVENTS.c.study_instance_uid == JOBS.c.study_instance_uid,
+        EVENTS.c.job_id == JOBS.c.job_id,
+        EVENTS.c.kind == EventKind.DELETED,
+        EVENTS.c.object_kind == ObjectKind.RESULTS,
+        EVENTS.c.at >= JOBS.c.ended_at,
+    )
 
 
 def _gravity() -> ColumnElement[int]:

@@ -23,6 +23,7 @@ from gateway.web.openid_connect import OpenIdConnect
 from gateway.web.prepared_views import PreparedViews
 from gateway.web.result_files import Results
 from gateway.web.study_titles import StudyTitles
+from gateway.web.waiting_count import WaitingCount
 from totalmap.texts.catalogue import Texts, texts_in
 
 
@@ -42,6 +43,7 @@ class WebContext:
     deliveries: DeliveryList
     decisions: DecisionList
     review_list: ReviewList
+    waiting_count: WaitingCount
     ledger: Ledger
     conflicts: ConflictList
     clock: ClockRecord
@@ -77,7 +79,8 @@ class WebContext:
         """
         storage, jobs = Storage(settings.storage_folder), JobList(database)
         ledger = Ledger(database)
-        web = settings.web
+        web, event_counts = settings.web, EventCounts(database)
+        review_list = ReviewList(database, settings.review.verdicts)
         return cls(
             settings=settings,
             texts=texts or texts_in(web.language),
@@ -86,7 +89,8 @@ class WebContext:
             jobs=jobs,
             deliveries=DeliveryList(database),
             decisions=DecisionList(database),
-            review_list=ReviewList(database, settings.review.verdicts),
+            review_list=review_list,
+            waiting_count=WaitingCount(review_list, event_counts),
             ledger=ledger,
             conflicts=ConflictList(database),
             clock=ClockRecord(database),
@@ -98,5 +102,5 @@ class WebContext:
             authenticator=Authenticator(web, database),
             oidc=OpenIdConnect(web.oidc, web.public_url or "") if web.oidc else None,
             health=HealthCheck(settings, storage, database, heartbeats),
-            event_counts=EventCounts(database),
+            event_counts=event_counts,
         )

@@ -30,6 +30,7 @@ from gateway.store.counts_for_page_and_metrics import (
     segmentation_seconds,
 )
 from gateway.store.database import Database
+from gateway.store.decision import DecisionKind
 from gateway.store.destination_states import DestinationStates
 from gateway.store.events import EventKind, ObjectKind
 from gateway.store.events_since_start import Counted
@@ -52,6 +53,14 @@ _DELIVERY_OUTCOMES: Sequence[EventKind] = (
     EventKind.NOT_DELIVERED,
     EventKind.DEAD,
 )
+# The events of people's decisions.
+_DECISIONS: Mapping[DecisionKind, EventKind] = {
+    DecisionKind.ACCEPTED: EventKind.ACCEPTED,
+    DecisionKind.REJECTED: EventKind.RESULT_REJECTED,
+    DecisionKind.RELEASED: EventKind.RELEASED,
+    DecisionKind.COMMENTED: EventKind.COMMENTED,
+    DecisionKind.WITHDRAWN: EventKind.WITHDRAWN,
+}
 
 
 def metrics(context: WebContext) -> bytes:
@@ -78,6 +87,7 @@ class _Gateway(Collector):
         counts = self._context.event_counts.count()
         yield from _studies(self._context, counts)
         yield from _jobs(self._context, counts)
+        yield from _review(self._context, counts)
         yield from _deliveries(self._context, counts)
         yield from _machine(self._context)
         yield from _workers(self._context)
@@ -125,6 +135,23 @@ def _jobs(context: WebContext, counts: Mapping[Counted, int]) -> Iterator[Metric
     )
     yield _segmentation_seconds(database)
     yield _gauge("totalmap_paused", "1: no further job is begun", context.worker_list.is_paused())
+
+
+def _review(context: WebContext, counts: Mapping[Counted, int]) -> Iterator[Metric]:
+    verdicts = context.review_list.count_by_verdict()
+    waiting = {(verdict.value,): n for verdict, n in verdicts.items()}
+    yield _labelled(
+        "totalmap_results_waiting_for_review",
+        "Results that wait for the decision of a person, by verdict",
+        waiting.items(),
+        "verdict",
+    )
+    decisions = CounterMetricFamily(
+        "totalmap_decisions", "Decisions of people about results, since the start", labels=["kind"]
+    )
+    for kind, event in _DECISIONS.items():
+        decisions.add_metric([kind], counts.get((event, ObjectKind.JOB, ""), 0))
+    yield decisions
 
 
 def _deliveries(context: WebContext, counts: Mapping[Counted, int]) -> Iterator[Metric]:

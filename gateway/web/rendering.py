@@ -1,6 +1,6 @@
 """Renders templates as pages, in the language of `web.language`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from http import HTTPStatus
@@ -38,15 +38,22 @@ class Page:
 
     Attributes:
         here: The path and query of the page.
+        n_waiting: How many results wait for review.
     """
 
     visit: Visit
     here: str
+    n_waiting: int
 
 
 def use_texts(application: Starlette, texts: Texts) -> None:
     """Has all pages of an application speak a language."""
     application.state.texts = texts
+
+
+def use_worklist(application: Starlette, count_waiting: Callable[[], int]) -> None:
+    """Has all pages of an application show how many results wait for review."""
+    application.state.count_waiting = count_waiting
 
 
 def texts_of(request: Request) -> Texts:
@@ -92,10 +99,14 @@ def render_inside(
         view: The data that it shows.
         status: Of the response.
         problem: Why an action of the user was refused; empty: none was.
+
+    Raises:
+        ResourceError: The database fails.
     """
     url = request.url.remove_query_params([AUTOMATIC, SAID])
     here = f"{url.path}?{url.query}".removesuffix("?")
-    page = Page(visit=request.state.visit, here=here)
+    n_waiting = request.app.state.count_waiting()
+    page = Page(visit=request.state.visit, here=here, n_waiting=n_waiting)
     said = f"said.{request.query_params.get(SAID, '')}"
     return render(
         request,

@@ -32,14 +32,15 @@ from gateway.web.account_endpoints import (
 )
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
-from gateway.web.decision_endpoints import Decisions
+from gateway.web.decision_endpoints import WORKLIST_PATH, Decisions
 from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
 from gateway.web.page_endpoints import Actions, Pages
 from gateway.web.permissions import Permission
-from gateway.web.rendering import render_problem, use_texts
+from gateway.web.rendering import render_problem, use_texts, use_worklist
+from gateway.web.review_endpoints import ReviewPages
 from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
 from gateway.web.viewer_endpoints import Viewer
 from totalmap.errors import ConfigError, ResourceError
@@ -98,6 +99,7 @@ def create_application(context: WebContext) -> Starlette:
         exception_handlers={HTTPException: _refused, ResourceError: _failed},
     )
     use_texts(application, context.texts)
+    use_worklist(application, context.waiting_count.count)
     return application
 
 
@@ -143,9 +145,13 @@ def _routes_for_users(context: WebContext) -> list[PermittedRoute]:
 
 def _pages(context: WebContext) -> list[PermittedRoute]:
     pages, information, view = Pages(context), SearchRulesAndLogPages(context), Permission.VIEW
-    viewer, decisions = Viewer(context), Decisions(context)
+    viewer, decisions, review = Viewer(context), Decisions(context), ReviewPages(context)
     return [
         PermittedRoute("/", pages.overview, view),
+        PermittedRoute(WORKLIST_PATH, review.waiting, view),
+        PermittedRoute(f"{WORKLIST_PATH}/decided", review.decided, view),
+        PermittedRoute(f"{WORKLIST_PATH}/rates", review.rates, view),
+        PermittedRoute(f"{WORKLIST_PATH}/rates.csv", review.rates_csv, view),
         PermittedRoute("/search", information.search, view),
         PermittedRoute("/search", information.start_search, view, methods=["POST"]),
         PermittedRoute("/rules", information.rules, view),

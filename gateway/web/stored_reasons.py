@@ -17,17 +17,23 @@ _JUDGED = (JobState.SEGMENTED, JobState.HELD)
 
 
 def told_job(context: WebContext, job: Job) -> Job:
-    """Returns a job with its reason in the language of the page.
-
-    The summary of quality control is made again of the findings in status.json; without the file it
-    stays English.
-    """
+    """Returns a job with its reason in the language of the page."""
     if not job.reason or context.texts.language == Language.ENGLISH:
         return job
     if job.state in _JUDGED:
-        judgement = context.results.report(job.job_id, context.texts).judgement
-        return replace(job, reason=judgement.summary_in(context.texts) or job.reason)
+        return replace(job, reason=told_summary(context, job.job_id, job.reason))
     return replace(job, reason=told_reason(job.reason))
+
+
+def told_summary(context: WebContext, job_id: str, summary: str | None) -> str | None:
+    """Returns the summary of quality control in the language of the page.
+
+    It is made again of the findings in status.json; without the file it stays English.
+    """
+    if not summary or context.texts.language == Language.ENGLISH:
+        return summary
+    judgement = context.results.report(job_id, context.texts).judgement
+    return judgement.summary_in(context.texts) or summary
 
 
 def told_reason(reason: str | None) -> str:

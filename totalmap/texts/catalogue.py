@@ -2,9 +2,9 @@
 
 A catalogue is some TOML files beside this module, the same for each language, with the same keys:
 those of preview, report and PDF (en.toml) and those of the gateway's pages (dashboard.en.toml,
-studies.en.toml). A text may have values in braces, with a format as in Python: `{volume:.0f} mL`.
-English is the language of the SR, the CSV, status.json, the log and the command line, whatever the
-setting says.
+review.en.toml, studies.en.toml). A text may have values in braces, with a format as in Python:
+`{volume:.0f} mL`. English is the language of the SR, the CSV, status.json, the log and the command
+line, whatever the setting says.
 """
 
 import tomllib
@@ -21,7 +21,7 @@ _DIGITS = 3
 _LONG_NUMBER = 10_000
 _NAMES = "structures"
 # The beginnings of the names of the files of a catalogue.
-FILES = ("", "dashboard.", "studies.")
+FILES = ("", "dashboard.", "studies.", "review.")
 
 
 class Language(StrEnum):

@@ -75,6 +75,15 @@ try {
   await page.getByRole('link', { name: 'Log', exact: true }).press('Enter');
   await page.getByText('sender rejected').waitFor();
   await look(page, 'log');
+  await page.locator('.sites a[href="/review"]').press('Enter');
+  await page.getByRole('link', { name: 'Start' }).waitFor();
+  await look(page, 'review');
+  await page.getByRole('link', { name: 'Decided' }).press('Enter');
+  await page.getByText('There is no such decision.').waitFor();
+  await look(page, 'decided');
+  await page.getByRole('link', { name: 'Rates' }).press('Enter');
+  await page.getByRole('link', { name: 'Download as CSV' }).waitFor();
+  await look(page, 'rates');
   await page.getByRole('link', { name: 'Search' }).press('Enter');
   await page.getByLabel('Patient: name or ID').fill('mueller');
   await page.keyboard.press('Enter');

@@ -18,11 +18,13 @@ from gateway.recent_log import RecentLog
 from gateway.store.accounts import AccountList
 from gateway.store.clock_record import ClockReading, ClockRecord
 from gateway.store.conflicts import ConflictList
+from gateway.store.decision import DecisionKind
 from gateway.store.destination_states import DestinationStates
 from gateway.store.job import Judgement
 from gateway.store.schema import WORKERS
 from tests.accounts import add_account
 from tests.servers import LOOPBACK
+from tests.unit.gateway.store.reviewed_results import ReviewedResults
 from tests.unit.gateway.web.filling import STATUS, Filled, write_output
 from totalmap.finding import Verdict
 from totalmap.limitation_words import box_edge_sentence, incomplete_sentence
@@ -119,6 +121,7 @@ class EveryState:
         self.jobs: dict[str, str] = {}
         self._fill_jobs()
         self._fill_results()
+        self._fill_decisions()
         self._fill_deliveries()
         self._fill_conflicts()
         self._fill_machine()
@@ -158,6 +161,20 @@ class EveryState:
         self._succeed("held", status(["reject", "review"]), held)
         self.studies["nameless"] = self._receive("")
         self.gateway.open_job(self.studies["nameless"])
+
+    def _fill_decisions(self) -> None:
+        review = Judgement(verdict=Verdict.REVIEW, reasons=("unused",))
+        about = {"findings": ("HU", "DATA"), "scanner": "data", "version": "data-1"}
+        for kind in (DecisionKind.ACCEPTED, DecisionKind.REJECTED, DecisionKind.COMMENTED):
+            self._succeed(kind, status(["review"]), review)
+            ReviewedResults(self.gateway.database).decide(
+                self.jobs[kind],
+                kind,
+                at=time.time(),
+                who="data-user",
+                structures=("spleen",),
+                **about,
+            )
 
     def _succeed(self, name: str, content: dict[str, Any], judgement: Judgement) -> None:
         output = self.gateway.settings.storage_folder.parent / name

@@ -6,8 +6,11 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from gateway.store.decision import DecisionKind
 from gateway.store.schema import JOBS
+from tests.unit.gateway.store.reviewed_results import ReviewedResults
 from tests.unit.gateway.web.filling import Filled
+from totalmap.finding import Verdict
 
 
 def samples(client: httpx.Client) -> dict[str, float]:
@@ -50,6 +53,22 @@ def test_the_metrics_show_the_content_of_the_database(
     assert found["totalmap_free_disk_bytes"] > 0
     assert found["totalmap_workers_seen"] == 1
     assert found["totalmap_paused"] == 1
+
+
+def test_the_metrics_show_what_waits_for_review_and_what_was_decided_since_the_start(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
+    results = ReviewedResults(gateway.database)
+    for number in range(3):
+        results.make(f"a{number}", Verdict.REJECT if number else Verdict.REVIEW)
+    results.decide("a1", DecisionKind.REJECTED)
+    results.decide("a1", DecisionKind.COMMENTED)
+    found = samples(stranger)
+    assert found["totalmap_results_waiting_for_review|verdict=review"] == 1
+    assert found["totalmap_results_waiting_for_review|verdict=reject"] == 1
+    assert found["totalmap_decisions_total|kind=rejected"] == 1
+    assert found["totalmap_decisions_total|kind=commented"] == 1
+    assert found["totalmap_decisions_total|kind=accepted"] == 0
 
 
 def test_the_metrics_of_an_empty_gateway_are_zero(stranger: httpx.Client) -> None:

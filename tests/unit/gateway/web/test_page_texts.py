@@ -20,6 +20,7 @@ from gateway.store.study_index import SearchedState
 from gateway.web.permissions import Permission
 from tests.conftest import REPOSITORY
 from tests.unit.gateway.web.page_words import PageWords
+from totalmap.finding import Verdict
 from totalmap.structures import Limitation
 from totalmap.texts.catalogue import Language, entries_in, texts_in
 
@@ -76,7 +77,7 @@ def test_every_text_of_the_pages_is_used() -> None:
     used = used_keys()
     pages = {
         key
-        for name in ("dashboard.", "studies.")
+        for name in ("dashboard.", "review.", "studies.")
         for key in entries_in(name, Language.ENGLISH)
         if not key.startswith("count.")
     }
@@ -105,6 +106,7 @@ def test_every_text_of_the_pages_is_used() -> None:
         ("object", ObjectKind),
         ("permission", Permission),
         ("reachability", Reachability),
+        ("review_verdict", Verdict),
         ("role", Role),
         ("role_meaning", Role),
         ("state", SearchedState),
@@ -113,6 +115,12 @@ def test_every_text_of_the_pages_is_used() -> None:
 def test_every_value_that_a_page_shows_has_a_text(table: str, values: type[StrEnum]) -> None:
     keys = {f"{table}.{value.replace(' ', '_')}" for value in values}
     assert keys == {key for key in ENTRIES if key.partition(".")[0] == table}
+
+
+def test_every_finding_of_quality_control_has_a_name() -> None:
+    with_sentences = {key.split(".")[1] for key in ENTRIES if key.startswith("finding.")}
+    with_names = {key.split(".")[1] for key in ENTRIES if key.startswith("finding_name.")}
+    assert with_names == with_sentences
 
 
 def test_every_state_of_jobs_and_deliveries_has_a_text() -> None:

@@ -39,6 +39,7 @@ NO_PAGES = {
     "/jobs/{job_id}/view/{number:int}/prepare",
     "/jobs/{job_id}/view/{number:int}/{name}",
     "/conflicts/{conflict_id:int}",
+    "/review/rates.csv",
 }
 # What is the same in every language: data of the test, names of users, rules, files, attributes,
 # tasks, settings and units of DICOM, and errors of the system.
@@ -121,6 +122,9 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
             f"/rules?study={'1' * 65}",
         ],
         "/log": ["/log"],
+        "/review": ["/review", "/review?rule=data&said=accepted"],
+        "/review/decided": ["/review/decided", "/review/decided?who=data-nobody&page=2"],
+        "/review/rates": ["/review/rates", "/review/rates?weeks=", "/review/rates?rule=data-x"],
         "/studies/{study:path}": [
             "/studies/1.2.3",
             *(f"/studies/{uid}" for uid in study.values()),
@@ -130,7 +134,7 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
             "/jobs/unknown/view/0",
         ],
         "/jobs/{job_id}/decide": [
-            *(f"/jobs/{everything.jobs[name]}/decide" for name in ("review", "held")),
+            *(f"/jobs/{everything.jobs[name]}/decide" for name in ("review", "held", "accepted")),
             "/jobs/unknown/decide",
         ],
         "/account": ["/account"],
@@ -152,7 +156,16 @@ def test_no_page_has_a_text_outside_the_catalogues(
 
 def test_no_page_of_an_empty_gateway_has_a_text_outside_the_catalogues(gateway: Filled) -> None:
     with browsing(gateway) as client:
-        for url in ("/", "/?group=done", "/search", "/rules", "/log"):
+        for url in (
+            "/",
+            "/?group=done",
+            "/review",
+            "/review/decided",
+            "/review/rates",
+            "/search",
+            "/rules",
+            "/log",
+        ):
             assert untranslated(client.get(url).text) == [], url
 
 
