@@ -243,8 +243,10 @@ def test_german_pages_show_findings_numbers_and_dates_in_german(everything: Ever
     with browsing(everything.gateway, texts_in(Language.GERMAN)) as client:
         page = client.get(f"/studies/{everything.studies['review']}").text
         overview = client.get("/?group=done").text
+        worklist = client.get("/review").text
     for expected in ("26.11.2026", "Niere links", "mehrere Teile", "144", "50,0 kB"):
         assert expected in page
     finding = "Leber: unvollst\u00e4ndig, ber\u00fchrt den Rand des Bildfelds (links und oben)."
     assert finding in page
     assert f"Pr\u00fcfung n\u00f6tig: {finding}" in overview
+    assert f"Pr\u00fcfung n\u00f6tig: {finding}" in worklist
