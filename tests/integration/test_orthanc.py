@@ -59,7 +59,7 @@ def orthanc(
 
 @pytest.mark.parametrize("send", [Orthanc.store, Orthanc.stow], ids=["C-STORE", "STOW-RS"])
 @pytest.mark.parametrize("write", OBJECTS.values(), ids=OBJECTS)
-def test_orthanc_stores_and_returns_every_object_unchanged(
+def test_orthanc_stores_and_returns_every_result_object_unchanged(
     orthanc: Orthanc,
     true_segmentation: Segmentation,
     write: Write,
