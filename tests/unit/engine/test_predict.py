@@ -207,7 +207,7 @@ def test_a_run_reserves_its_memory_while_its_networks_work(
     assert not list(tmp_path.glob("*/*.reserved"))
 
 
-def test_the_box_of_an_image_excludes_its_border_of_zeros() -> None:
+def test_the_segmented_box_of_an_image_excludes_its_border_of_zeros() -> None:
     image = np.zeros((9, 8, 7), dtype=np.int16)
     image[2:5, 1, 6] = 3
     assert nonzero_box(image) == (slice(2, 5), slice(1, 2), slice(6, 7))
