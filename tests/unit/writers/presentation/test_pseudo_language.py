@@ -74,7 +74,7 @@ def test_no_text_of_preview_report_and_pdf_stands_outside_the_catalogue(
             assert untranslated(words) == [], result
 
 
-def test_pages_without_structures_have_no_text_outside_the_catalogue(
+def test_preview_report_and_pdf_without_structures_have_no_text_outside_the_catalogue(
     true_segmentation: Segmentation,
 ) -> None:
     empty = np.zeros_like(true_segmentation.labels)
@@ -84,13 +84,17 @@ def test_pages_without_structures_have_no_text_outside_the_catalogue(
         assert untranslated(words) == [], result
 
 
-def test_every_sentence_of_quality_control_is_a_message(doubted: Segmentation) -> None:
+def test_every_sentence_of_quality_control_is_a_message_of_the_catalogue(
+    doubted: Segmentation,
+) -> None:
     assert len({finding.code for finding in doubted.quality_findings}) > 4
     for finding in doubted.quality_findings:
         assert isinstance(finding.sentence, Message), finding.code
 
 
-def test_every_page_has_the_notice_about_ai_in_its_language(whole: Segmentation) -> None:
+def test_every_page_of_preview_report_and_pdf_has_the_notice_about_ai_in_its_language(
+    whole: Segmentation,
+) -> None:
     german = Settings(report=ReportSection(language=Language.GERMAN))
     notice = texts_in(Language.GERMAN)("notice.ai")
     pages = drawn_pages(whole, german)
