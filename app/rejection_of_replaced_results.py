@@ -8,7 +8,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from totalmap.settings import load_settings
-from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.rejection_note import Rejection, encode_rejection
 
 REASON = "The images of this study were replaced. These results were made from the earlier images."

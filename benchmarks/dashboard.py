@@ -27,8 +27,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Table, insert
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryState

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.conftest import REPOSITORY
 from tests.javascript_readers.packages import MANIFEST
 from tests.ohif.packages import OHIF

@@ -27,7 +27,7 @@ from totalmap.dicom.bounded_reader import (
     Inflated,
     SequenceSkipper,
 )
-from totalmap.dicom.codestream import decode_rle
+from totalmap.dicom.compressed_images import decode_rle
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance import read_instance
 from totalmap.dicom.study import read_study

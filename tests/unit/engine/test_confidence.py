@@ -33,7 +33,7 @@ from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.segmentation import InferenceLabels, Margin, ModelIdentity, Segmentation

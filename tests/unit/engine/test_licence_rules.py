@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.preflight import require_ready
+from app.check_settings_and_weights import require_ready
 from tests.networks import build_task
 from totalmap.engine.engine import Engine
 from totalmap.engine.licence_rules import require_accepted, require_licences, require_number

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from totalmap.engine.logit_margins import MarginSums
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.structures import Structure
 
 SHAPE = (9, 5, 6)

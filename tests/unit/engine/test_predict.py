@@ -19,7 +19,7 @@ from totalmap.engine.arithmetic.device_fallbacks import (
 )
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import load_task
 from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.settings import Arithmetic, MemoryShort, Variant

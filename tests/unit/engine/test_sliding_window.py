@@ -15,7 +15,7 @@ from totalmap.engine.sliding_window import (
     top_two,
     top_two_in_place,
 )
-from totalmap.engine.task_margins import LABELS
+from totalmap.engine.sum_confidence_margins import LABELS
 from totalmap.engine.tile_layout import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 

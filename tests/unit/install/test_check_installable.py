@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 
 from install.check_installable import installable, pip_agrees, strange_hashes, unreachable
-from install.locks import read_lock
+from install.read_lock_files import read_lock
 from tests.conftest import REPOSITORY
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])

@@ -3,7 +3,7 @@ from importlib import metadata
 import pytest
 
 from install.licences import SECTIONS, Licensed, installed_packages, licensed, notice
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "licences.md").read_text(encoding="utf-8")

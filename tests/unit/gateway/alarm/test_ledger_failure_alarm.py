@@ -10,8 +10,8 @@ import pytest
 
 from gateway.alarm.alarm_watch import sending_alarms
 from gateway.alarm.ledger_failure_alarm import FILE_NAME, LedgerAlarm
+from gateway.alarm.message_channels import ways_of
 from gateway.alarm.message_text import MessageWriter
-from gateway.alarm.message_ways import ways_of
 from gateway.config import GatewaySettings
 from tests.servers import LOOPBACK
 from tests.unit.gateway.alarm.receivers import Hook, hook_server, silent_server

@@ -11,7 +11,7 @@ import trustme
 from gateway.config import DestinationSection, GatewaySettings, RuleSection, WebSection
 from gateway.recent_log import RecentLog
 from gateway.store.destination_states import DestinationStates
-from gateway.web.rule_words import rule_sentences
+from gateway.web.describe_rule_in_words import rule_sentences
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK
 from tests.unit.gateway.web.browsing import log_in

@@ -8,16 +8,16 @@ import pytest
 
 from tests.pseudo_language import pseudo_texts
 from tests.segmentations import crowded
-from tests.unit.writers.test_report import Page
+from tests.unit.writers.test_html_report import Page
 from totalmap.quality.assess import assess
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, Message, texts_in
+from totalmap.writers.html_report import report_html
 from totalmap.writers.pdf.document import pdf_document
 from totalmap.writers.preview.pages import drawn_pages
-from totalmap.writers.report import report_html
 
 FULL = Settings(report=ReportSection(identify=Identify.FULL))
 # What is the same in every language: names of the source, of software, weights and attributes,

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from skimage.draw import polygon2mask
 
-from tests.unit.measure.test_slice_boxes import boxes_of
+from tests.unit.measure.test_structure_boxes_in_slices import boxes_of
 from totalmap.dicom.geometry import Plane, stack_affine
 from totalmap.writers.rtstruct.contours import Contours, Points, positions_lps, slice_contours
 from totalmap.writers.rtstruct.read_back import filled

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.unit.measure.test_slice_boxes import LABELS, boxes_of
+from tests.unit.measure.test_structure_boxes_in_slices import LABELS, boxes_of
 from totalmap.writers.seg.binary import packed_pixels
 
 

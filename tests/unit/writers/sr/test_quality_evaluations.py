@@ -15,8 +15,8 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.dicom.identifiers import series_description
+from totalmap.writers.html_report import report_html
 from totalmap.writers.preview.page_drawing import heading
-from totalmap.writers.report import report_html
 from totalmap.writers.sr.read_back import compare_sr
 from totalmap.writers.sr.writer import encode_sr
 

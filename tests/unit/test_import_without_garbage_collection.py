@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 
 MODULE = "imported_while_no_garbage_is_collected"
 

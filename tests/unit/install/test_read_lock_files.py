@@ -1,6 +1,6 @@
 import pytest
 
-from install.locks import UNUSED, lock_of, names_in
+from install.read_lock_files import UNUSED, lock_of, names_in
 from install.renew_locks import CUDA_ONLY
 
 HASHED = ("build", "run", "torch-cuda", "gateway", "development")

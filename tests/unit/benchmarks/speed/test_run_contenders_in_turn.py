@@ -7,7 +7,7 @@ import pytest
 from benchmarks.speed.contenders import Contender, Run, RunFailed
 from benchmarks.speed.label_agreement import Labels
 from benchmarks.speed.parse_network_seconds import NetworkTime
-from benchmarks.speed.race import Race
+from benchmarks.speed.run_contenders_in_turn import Race
 
 RUN = Run(
     seconds=2.0,

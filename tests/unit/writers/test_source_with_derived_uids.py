@@ -8,7 +8,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.study import read_study
 from totalmap.writers.all_or_nothing import open_release
-from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
+from totalmap.writers.source_with_derived_uids import needs_repaired_source, write_repaired_source
 
 
 def test_a_repaired_copy_of_a_source_names_the_transfer_syntax_that_the_source_lacks(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from totalmap.measure.label_statistics import Labels
-from totalmap.measure.slice_boxes import SliceBox, slice_boxes
+from totalmap.measure.structure_boxes_in_slices import SliceBox, slice_boxes
 
 # Sparse, so that there are empty slices and absent structures.
 LABELS = st.tuples(st.integers(1, 9), st.integers(1, 13), st.integers(1, 19)).flatmap(

@@ -9,8 +9,8 @@ import torch
 from structlog.testing import capture_logs
 
 from tests.unit.engine.arithmetic.small_networks import PATCH, plain, tile
-from totalmap.engine.arithmetic.kept_networks import KeptNetwork, keep_in
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
+from totalmap.engine.arithmetic.openvino_network_cache import KeptNetwork, keep_in
 from totalmap.private_cache import FOLDER_NAME, PrivateCache
 
 

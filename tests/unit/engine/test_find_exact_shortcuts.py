@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import REPOSITORY
 from totalmap.engine.arithmetic import proven_shortcuts
-from totalmap.engine.shortcut_report import compare_shortcuts
+from totalmap.engine.find_exact_shortcuts import compare_shortcuts
 from totalmap.engine.tasks import load_task
 from totalmap.private_cache import FOLDER_NAME, PrivateCache
 from totalmap.settings import Variant

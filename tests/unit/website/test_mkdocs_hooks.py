@@ -3,7 +3,7 @@ import ast
 from mkdocs.config.defaults import MkDocsConfig
 
 from tests.conftest import REPOSITORY
-from website.hooks import navigation, on_config
+from website.mkdocs_hooks import navigation, on_config
 
 INDEX = """# Documentation
 

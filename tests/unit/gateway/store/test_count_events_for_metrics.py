@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import GatewaySettings
+from gateway.store.count_events_for_metrics import EventCounts
 from gateway.store.counts_for_page_and_metrics import count_instances, segmentation_seconds
 from gateway.store.events import EventKind, ObjectKind
-from gateway.store.events_since_start import EventCounts
 from gateway.store.row_deletion import delete_history, delete_sources
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled

@@ -7,7 +7,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sr.coding import Code
 
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.dataset_encoding import encoded
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
 
 
 def by_pydicom(dataset: Dataset, *, implicit: bool) -> bytes:

@@ -27,8 +27,8 @@ from totalmap.engine.inference_resampling import inference_grid, to_inference_gr
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
-from totalmap.engine.segment_boxes import segment_in_boxes
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.segment_in_boxes import segment_in_boxes
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights_manifest import BoxAgreement, adopt, record_box_agreements
 from totalmap.errors import ConfigError, ModelError, ResourceError

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.conftest import REPOSITORY
-from website.reference import library_pages, title_of_module
+from website.library_reference_pages import library_pages, title_of_module
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from totalmap.engine.cut_tiles import CpuTileSource, DeviceTileSource, UploadedImage
 from totalmap.engine.normalize_intensity import Scaling
 from totalmap.engine.tile_layout import tiles
-from totalmap.engine.tile_source import CpuTileSource, DeviceTileSource, UploadedImage
 
 CPU = torch.device("cpu")
 TILE = (16, 24, 32)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from totalmap.dicom.codestream import jpeg2000_size, jpeg_size
+from totalmap.dicom.compressed_images import jpeg2000_size, jpeg_size
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from totalmap.writers.dicom.dataset_encoding import encoded
-from totalmap.writers.dicom.encoding import (
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
+from totalmap.writers.dicom.write_file_in_parts import (
     decimal_strings,
     element,
     element_header,

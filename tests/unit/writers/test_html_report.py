@@ -17,8 +17,8 @@ from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, TranslatedSentence, texts_in
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.html_report import report_html, write_report
 from totalmap.writers.presentation.structure_tables import note_on
-from totalmap.writers.report import report_html, write_report
 
 # Elements that need no end.
 VOID = ("meta", "img", "br", "link")
