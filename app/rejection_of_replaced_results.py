@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pydicom
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
 
 from totalmap.settings import load_settings
-from totalmap.writers.dicom.write_file_in_parts import write_parts
-from totalmap.writers.rejection_note import Rejection, encode_rejection
+from totalmap.writers.changed_copy import read_results
+from totalmap.writers.rejection_note import Rejection, encode_rejection, write_note
 
 REASON = "The images of this study were replaced. These results were made from the earlier images."
 
@@ -26,14 +24,10 @@ def write_replacement_note(results: Sequence[Path], settings_file: Path, target:
         target: The file to write; its folder is created.
 
     Raises:
-        ConfigError: The settings file can't be read.
-        OSError: A file can't be read or written.
+        OutputError: A result is damaged.
+        ConfigError: The settings file or a result can't be read, or the folder can't be written.
+        ResourceError: The disk is full.
     """
-    rejected = [pydicom.dcmread(path, stop_before_pixels=True) for path in results]
+    rejected = [result.dataset for result in read_results(results)]
     rejection = Rejection(title=codes.DCM.RejectedForPatientSafetyReasons, reasons=REASON)
-    note = encode_rejection(rejected, rejection, load_settings(settings_file))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    with partial.open("wb") as file:
-        write_parts(file, note, (), ExplicitVRLittleEndian)
-    partial.rename(target)
+    write_note(encode_rejection(rejected, rejection, load_settings(settings_file)), target)

@@ -1,5 +1,7 @@
 """`totalmap deploy ...`: renders and validates the files of a site."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,9 +9,9 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from cli.options import Config
-from deploy.site_options import Priority, Site, Target
+from deploy.site_options import ClinicalReview, Priority, ReviewMode, Site, Target
 from totalmap.default_locations import DEFAULT_SETTINGS
-from totalmap.errors import ExitStatus
+from totalmap.errors import ConfigError, ExitStatus
 
 if TYPE_CHECKING:
     from deploy.validate.validate_files import ValidationReport
@@ -53,6 +55,21 @@ _Notify = Annotated[
     list[str] | None,
     typer.Option(help="Argo: mail address for studies that can't be segmented. Repeatable."),
 ]
+_ClinicalReview = Annotated[
+    ReviewMode | None,
+    typer.Option(
+        case_sensitive=False,
+        help="Argo: export results only after a clinician has accepted them in AIDE, with this "
+        "mode of the application.",
+    ),
+]
+_ReviewerRole = Annotated[
+    list[str] | None,
+    typer.Option(help="Argo: role of AIDE that may decide; default: clinician. Repeatable."),
+]
+_ReviewHours = Annotated[
+    int | None, typer.Option(min=1, help="Argo: time for the decision; default: 48.")
+]
 
 
 @app.command("render")
@@ -77,6 +94,9 @@ def render_command(
     priority: _Priority = _DEFAULTS.priority,
     parallel: _Parallel = _DEFAULTS.parallel,
     notify: _Notify = None,
+    clinical_review: _ClinicalReview = None,
+    reviewer_role: _ReviewerRole = None,
+    review_hours: _ReviewHours = None,
 ) -> None:
     """Writes the files of a site, made from app.yaml and these options."""
     site = Site(
@@ -94,8 +114,24 @@ def render_command(
         priority=priority,
         parallel=parallel,
         notify=tuple(notify or ()),
+        review=_review(clinical_review, reviewer_role or (), review_hours),
     )
     _render(target, config, site, folder, force=force)
+
+
+def _review(
+    mode: ReviewMode | None, roles: Sequence[str], hours: int | None
+) -> ClinicalReview | None:
+    if mode is None:
+        if roles or hours is not None:
+            with errors_to_exit_status():
+                raise ConfigError(
+                    "--reviewer-role and --review-hours need --clinical-review: without it results "
+                    "are exported without a review"
+                )
+        return None
+    review = ClinicalReview(mode, tuple(roles))
+    return review if hours is None else replace(review, hours=hours)
 
 
 def _render(target: Target, config: Path, site: Site, folder: Path, *, force: bool) -> None:

@@ -38,6 +38,29 @@ class Priority(StrEnum):
     LOW = "low"
 
 
+class ReviewMode(StrEnum):
+    """The three modes of an application that the Workflow Manager accepts in a clinical review."""
+
+    QA = "QA"
+    RESEARCH = "Research"
+    CLINICAL = "Clinical"
+
+
+@dataclass(frozen=True)
+class ClinicalReview:
+    """A review of every result in AIDE before it is exported.
+
+    Attributes:
+        mode: How the site uses the application; AIDE shows it to the reviewer.
+        roles: The roles of AIDE that may decide; empty: clinician.
+        hours: The time for the decision. After it the study fails.
+    """
+
+    mode: ReviewMode
+    roles: tuple[str, ...] = ()
+    hours: int = 48
+
+
 @dataclass(frozen=True)
 class Site:
     """The options of a site; the defaults fit MONAI Deploy Express and Argo's own installation.
@@ -57,6 +80,7 @@ class Site:
         priority: The priority of the pods (Argo).
         parallel: The number of studies that are segmented at a time (Argo).
         notify: The mail addresses for studies that can't be segmented (Argo).
+        review: The clinical review of the results (Argo); None: they are exported without one.
     """
 
     ae_title: str = "TOTALMAP"
@@ -73,6 +97,7 @@ class Site:
     priority: Priority = Priority.STANDARD
     parallel: int = 1
     notify: tuple[str, ...] = ()
+    review: ClinicalReview | None = None
 
     @property
     def uid(self) -> int:
@@ -90,11 +115,13 @@ class Application:
     """The values of app.yaml that describe the application.
 
     Attributes:
+        title: The name of the application for people.
         cpu: The number of processors.
         memory: A Kubernetes quantity, in Mi or Gi.
         gpu: The number of GPUs.
     """
 
+    title: str
     version: str
     image: str
     cpu: int
@@ -134,6 +161,7 @@ def application(settings: "Settings", site: Site) -> Application:
         raise ConfigError(f"resources.memory is {memory!r}: write Mi or Gi, for example 8Gi")
     version = settings.application.version
     return Application(
+        title=settings.application.title,
         version=version,
         image=site.image or f"totalmap:{version}",
         cpu=_count("cpu", resources.get("cpu", 2), at_least=1),

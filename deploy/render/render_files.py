@@ -25,8 +25,14 @@ def render_files(target: Target, settings: Settings, site: Site) -> tuple[Render
     """Returns the files of a target, validated as `totalmap deploy check` does.
 
     Raises:
-        ConfigError: The files made of these settings and options would be refused.
+        ConfigError: The files made of these settings and options would be refused, or the results
+            of this target can't be reviewed.
     """
+    if site.review and target is not Target.ARGO:
+        raise ConfigError(
+            f"clinical review is not for target {target}: the Workflow Manager offers no results "
+            "of docker tasks for review; use --target argo"
+        )
     app = application(settings, site)
     texts = docker_files(app, site) if target is Target.DOCKER else argo_files(app, site)
     report = validate_texts(

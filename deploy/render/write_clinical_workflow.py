@@ -1,4 +1,4 @@
-"""Writes the clinical workflow of a target as JSON: router, TotalMAP, export and notification."""
+"""Writes the clinical workflow of a target as JSON: router, TotalMAP, review, export and mail."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,25 @@ from deploy.site_options import (
     EXPORT_MINUTES,
     QUEUE_MINUTES,
     Application,
+    ClinicalReview,
     Site,
 )
+from deploy.validate.clinical_review_rules import CLINICAL_REVIEW
 from deploy.validate.docker_task_rules import INPUT_ARTIFACT, OUTPUT_ARTIFACT, VARIABLE_PREFIX
 
 TASK_ID = "totalmap"
 EXPORT_ID = "export-results"
 NOTIFY_ID = "notify"
+REVIEW_ID = "clinical-review"
 TEMPLATE_NAME = "totalmap"
 ARGO_INPUT, ARGO_OUTPUT = "study", "output"
 
 _STUDY = "{{ context.input.dicom }}"
-_OUTCOME = "{{ context.executions.totalmap.result.outcome }}"
+_OUTCOME = f"{{{{ context.executions.{TASK_ID}.result.outcome }}}}"
+_ACCEPTANCE = f"{{{{ context.executions.{REVIEW_ID}.result.acceptance }}}}"
+# Other names than those of the outputs: the Workflow Manager would wait for a message about each
+# output of the same name, which only remote applications send.
+_REVIEW_STUDY, _RESULTS = "study", "results"
 
 
 def docker_clinical_workflow(app: Application, site: Site) -> str:
@@ -60,7 +67,7 @@ def docker_clinical_workflow(app: Application, site: Site) -> str:
     # The Workflow Manager takes a folder inside the output only in single braces. The folder exists
     # after a success only; the plug-in ignores the container's exit status.
     results = f"{{ context.executions.{TASK_ID}.output_dir }}/{OUTPUT_ARTIFACT}/results"
-    return _workflow(app, site, [task, _export(site, _artifact("results", results))])
+    return _workflow(app, site, [task, _export(site, _artifact(_RESULTS, results))])
 
 
 def argo_clinical_workflow(app: Application, site: Site) -> str:
@@ -88,17 +95,47 @@ def argo_clinical_workflow(app: Application, site: Site) -> str:
         "task_destinations": _argo_destinations(site),
     }
     output = f"{{{{ context.executions.{TASK_ID}.artifacts.{ARGO_OUTPUT} }}}}"
-    tasks = [task, _export(site, _artifact(ARGO_OUTPUT, output))]
-    return _workflow(app, site, [*tasks, _notification(site)] if site.notify else tasks)
+    tasks = [task]
+    if site.review:
+        tasks.append(_review(app, site.review, output))
+    tasks.append(_export(site, _artifact(_RESULTS, output)))
+    if site.notify:
+        tasks.append(_notification(site))
+    return _workflow(app, site, tasks)
 
 
 def _argo_destinations(site: Site) -> list[dict[str, Any]]:
+    following = REVIEW_ID if site.review else EXPORT_ID
     if not site.notify:
-        return [{"name": EXPORT_ID}]
+        return [{"name": following}]
     return [
-        {"name": EXPORT_ID, "conditions": [f"{_OUTCOME} == 'succeeded'"]},
+        {"name": following, "conditions": [f"{_OUTCOME} == 'succeeded'"]},
         {"name": NOTIFY_ID, "conditions": [f"{_OUTCOME} != 'succeeded'"]},
     ]
+
+
+def _review(app: Application, review: ClinicalReview, output: str) -> dict[str, Any]:
+    arguments = {
+        "reviewed_task_id": TASK_ID,
+        "application_name": app.title,
+        "application_version": app.version,
+        "mode": review.mode.value,
+        "notifications": "true",
+    }
+    if review.roles:
+        arguments["reviewer_roles"] = ",".join(review.roles)
+    inputs = [_artifact(_REVIEW_STUDY, _STUDY), _artifact(_RESULTS, output)]
+    # A rejection ends the workflow, and so does an answer that does not say whether the results are
+    # accepted: the plug-in would count it as accepted, but the condition does not.
+    return {
+        "id": REVIEW_ID,
+        "description": "Waits until a clinician accepts or rejects the results in AIDE",
+        "type": CLINICAL_REVIEW,
+        "timeout_minutes": review.hours * 60,
+        "args": arguments,
+        "artifacts": {"input": inputs, "output": []},
+        "task_destinations": [{"name": EXPORT_ID, "conditions": [f"{_ACCEPTANCE} == 'true'"]}],
+    }
 
 
 def _workflow(app: Application, site: Site, tasks: Sequence[Mapping[str, Any]]) -> str:

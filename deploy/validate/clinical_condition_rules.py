@@ -8,6 +8,7 @@ success.
 import re
 from collections.abc import Iterator
 
+from deploy.validate.clinical_review_rules import ANSWER_KEYS, CLINICAL_REVIEW
 from deploy.validate.file_fault import FileFault
 from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
 from deploy.validate.yaml_positions import LocatedText
@@ -20,7 +21,8 @@ _PATIENT_KEYS = ("id", "name", "sex", "dob", "age", "hospital_id")
 _WORKFLOW_KEYS = ("name", "description")
 
 _PARAMETER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_OPERAND = r"(?:\{\{[^{}]*\}\}|'[^']*'|\[[^\]]*\]|NULL|null|-?\d+(?:\.\d+)?)"
+# A number without quotes is no operand: the Workflow Manager skips it.
+_OPERAND = r"(?:\{\{[^{}]*\}\}|'[^']*'|\[[^\]]*\]|NULL|null)"
 _OPERATOR = r"(?:==|!=|<=|>=|=<|=>|<|>|CONTAINS|NOT_CONTAINS)"
 _COMPARISON = rf"\(*\s*{_OPERAND}\s*{_OPERATOR}\s*{_OPERAND}\s*\)*"
 _CONDITION = re.compile(rf"{_COMPARISON}(?:\s+(?:AND|OR|and|or|And|Or)\s+{_COMPARISON})*")
@@ -46,7 +48,7 @@ def _faults_of_condition(
             "condition",
             f"the Workflow Manager can't read condition {text!r} and treats it as false",
             "write \"{{ context... }} == 'value'\", with ==, !=, <, >, <=, >=, CONTAINS or "
-            "NOT_CONTAINS, joined by AND or OR",
+            "NOT_CONTAINS, joined by AND or OR; numbers need quotes too",
         )
         return
     for parameter in _PARAMETER.findall(text):
@@ -99,11 +101,25 @@ def _execution_faults(
             f"a task has no property {path[1]!r}",
             f"write one of {', '.join(_EXECUTION_KEYS)}",
         )
-    elif key == "result" and earlier.type.value != "argo":
+    elif key == "result":
+        yield from _result_faults(earlier, path[2:], condition)
+
+
+def _result_faults(earlier: Task, path: list[str], condition: LocatedText) -> Iterator[FileFault]:
+    name, kind = earlier.id.value, earlier.type.value
+    if kind == CLINICAL_REVIEW and path[:1] and path[0] not in ANSWER_KEYS:
+        yield FileFault(
+            condition.place,
+            "condition-result",
+            f"result.{path[0]} of review {name!r} is always NULL: an answer has no such value",
+            f"write one of {', '.join(ANSWER_KEYS)}",
+        )
+    elif kind not in ("argo", CLINICAL_REVIEW):
         yield FileFault(
             condition.place,
             "condition-result",
             f"result.* of task {name!r} is always NULL: the Workflow Manager reads metadata.json "
-            f"of argo tasks only, and this is a task of type {earlier.type.value!r}",
+            f"of argo tasks and the answers of clinical reviews, and this is a task of type "
+            f"{kind!r}",
             "let a mandatory artifact decide, or run the task under argo",
         )

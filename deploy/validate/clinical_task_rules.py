@@ -1,7 +1,8 @@
 """Validates each task of a clinical workflow by the rules of its type.
 
 Source: WorkflowValidator, ValidationConstants and ArgoParameters of the Workflow Manager, and the
-plug-ins of its Task Manager. docker_task_rules.py has the rules of docker tasks.
+plug-ins of its Task Manager. docker_task_rules.py has the rules of docker tasks, and
+clinical_review_rules.py those of clinical reviews.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from deploy.validate.clinical_review_rules import CLINICAL_REVIEW, CLINICAL_REVIEW_RULES
 from deploy.validate.docker_task_rules import DOCKER_TASK_RULES
 from deploy.validate.file_fault import FileFault, Place
 from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
@@ -20,7 +22,7 @@ _REQUIRED_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
         *("server_url", "entrypoint", "command", "container_image"),
         "temp_storage_container_path",
     ),
-    "aide_clinical_review": (
+    CLINICAL_REVIEW: (
         *("application_name", "application_version", "mode", "reviewed_task_id"),
         "notifications",
     ),
@@ -202,31 +204,6 @@ def remote_outputs_have_types(_: ClinicalWorkflow, task: Task) -> Iterator[FileF
         )
 
 
-def reviewed_task_can_be_reviewed(workflow: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """The Workflow Manager offers results of argo and remote applications only."""
-    reviewed = task.args.get("reviewed_task_id")
-    if reviewed:
-        earlier = workflow.task_by_id.get(reviewed.value)
-        if earlier is None or earlier.type.value not in ("argo", "remote_app_execution"):
-            problem = f"has the type {earlier.type.value}" if earlier else "does not exist"
-            yield FileFault(
-                reviewed.place,
-                "review",
-                f"task {reviewed.value!r} {problem}: only tasks of the types argo and "
-                "remote_app_execution can be reviewed",
-                "run the application under argo",
-            )
-    for name, allowed in (("mode", "qa research clinical"), ("notifications", "true false")):
-        value = task.args.get(name)
-        if value and value.value.lower() not in allowed.split():
-            yield FileFault(
-                value.place,
-                "argument-value",
-                f"{name} is {value.value!r}",
-                f"write one of {', '.join(allowed.split())}",
-            )
-
-
 def email_has_recipients(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
     """Recipients are addresses or roles, with commas between them."""
     addresses = task.args.get("recipient_emails")
@@ -325,6 +302,6 @@ _RULES_OF_TYPE: Mapping[str, tuple[TaskRule, ...]] = {
     "export": (export_has_destinations,),
     "export_hl7": (export_has_destinations,),
     "remote_app_execution": (export_has_destinations, remote_outputs_have_types),
-    "aide_clinical_review": (reviewed_task_can_be_reviewed,),
+    CLINICAL_REVIEW: CLINICAL_REVIEW_RULES,
     "email": (email_has_recipients, email_names_no_patient),
 }

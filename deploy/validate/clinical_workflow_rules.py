@@ -149,7 +149,32 @@ def input_values_can_be_resolved(workflow: ClinicalWorkflow) -> Iterator[FileFau
                         "input-renamed",
                         f"the task receives input {artifact.name.value!r} under the name {name!r}, "
                         "which the earlier task gave it",
-                        f"name the input {name!r}",
+                        f"name the input {name!r}; if that task comes directly before this one, "
+                        f"write '{{ context.executions.TASK.output_dir }}/{name}' instead",
+                    )
+
+
+def inputs_do_not_wait_for_artifacts(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Only remote applications announce each artifact; other tasks never do.
+
+    From version 0.2.1 on, the Workflow Manager starts a task when the mandatory inputs that have
+    the name of an output of the task directly before it have been announced.
+    """
+    for earlier in workflow.tasks:
+        if earlier.type.value == "remote_app_execution":
+            continue
+        outputs = {output.name.value for output in earlier.outputs}
+        for destination in earlier.destinations:
+            task = workflow.task_by_id.get(destination.name.value)
+            for artifact in task.inputs if task else ():
+                if artifact.mandatory and artifact.name.value in outputs:
+                    yield FileFault(
+                        artifact.name.place,
+                        "input-waits",
+                        f"input {artifact.name.value!r} has the name of an output of task "
+                        f"{earlier.id.value!r} directly before it: the Workflow Manager waits for "
+                        "a message that only remote applications send, and never starts the task",
+                        "give the input another name",
                     )
 
 
@@ -284,6 +309,7 @@ CLINICAL_WORKFLOW_RULES: tuple[ClinicalWorkflowRule, ...] = (
     exports_are_listed,
     routers_have_destinations,
     input_values_can_be_resolved,
+    inputs_do_not_wait_for_artifacts,
     output_values_are_folders_of_the_task,
     needed_outputs_are_mandatory,
     exports_send_results,

@@ -13,8 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from app.decision_documents import (
+    Reviewer,
+    write_copies,
+    write_persons_rejection,
+    write_verified_report,
+)
 from gateway.store.decision import Decision, DeliveredObjects, Parcel
 from gateway.store.decisions import DecisionList, Step
 from gateway.store.deliveries import Delivery
@@ -22,9 +27,6 @@ from gateway.store.file_storage import SETTINGS_NAME, Storage
 from gateway.store.job import KeptResult
 from totalmap.errors import ResourceError
 from totalmap.finding import REJECTION_NOTE
-
-if TYPE_CHECKING:
-    from app.decision_documents import Reviewer
 
 DECISIONS_NAME = "decisions"
 _DIGEST_CHARACTERS = 12
@@ -118,10 +120,6 @@ class DecisionFiles:
         every = _without_note(results.every)
         targets = [_flat(folder, "copy", result) for result in every]
         if not all(target.exists() for target in targets):
-            # Imported here, because it is seldom needed and takes long to import.
-            from app.decision_documents import write_copies
-
-            folder.mkdir(parents=True, exist_ok=True)
             write_copies([output / result.path for result in every], decision.form, targets)
         return [_flat(folder, "copy", result) for result in wanted]
 
@@ -154,7 +152,6 @@ class DecisionFiles:
 
     def _write(self, target: Path, write: Callable[[], None]) -> None:
         if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
             write()
 
     def _decision(self, job_id: str, decision_id: int) -> Decision:
@@ -167,20 +164,14 @@ class DecisionFiles:
 
 
 def _write_report(sr: Path, decision: Decision, target: Path) -> None:
-    from app.decision_documents import write_verified_report
-
     write_verified_report(sr, _reviewer(decision), decision.organization or "", target)
 
 
 def _write_note(rejected: Sequence[Path], decision: Decision, settings: Path, target: Path) -> None:
-    from app.decision_documents import write_persons_rejection
-
     write_persons_rejection(rejected, _reviewer(decision), settings, target)
 
 
-def _reviewer(decision: Decision) -> "Reviewer":
-    from app.decision_documents import Reviewer
-
+def _reviewer(decision: Decision) -> Reviewer:
     return Reviewer(
         name=decision.who, at=decision.at, reason=decision.reason or "", uid_key=decision.form
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from gateway.read_scanner import read_scanner
+from app.decision_documents import scanner_of
 from gateway.store.decision import (
     EXPLAINED_KINDS,
     Decision,
@@ -152,9 +152,15 @@ def read_decision(
         organization=section.organization if is_verified else None,
         structures=tuple(sorted(named & found)),
         findings=tuple(sorted({finding.code for finding in report.doubts})),
-        scanner=read_scanner(job.study_instance_uid, context.ledger, context.storage),
+        scanner=_scanner(context, job),
         version=report.version,
     )
+
+
+def _scanner(context: WebContext, job: Job) -> str:
+    """Returns which scanner made the first image; empty if that is not known."""
+    instance = context.ledger.first_instance(job.study_instance_uid)
+    return scanner_of(context.storage.path(instance)) if instance else ""
 
 
 def _kind(fields: Mapping[str, str]) -> DecisionKind:

@@ -19,6 +19,7 @@ from gateway.web.rendering import render_inside, texts_of
 from gateway.web.result_files import ShownFinding, ShownStructure
 from gateway.web.study_titles import StudyTitle
 from totalmap.texts.catalogue import Message
+from totalmap.viewer_files import DESCRIPTION
 
 _TYPES = {".json": "application/json", ".gz": "application/octet-stream"}
 
@@ -58,15 +59,7 @@ class Viewer:
         """Shows the viewer, and records that the user has opened the result."""
         job, series, of = self._find(request)
         self._context.views.forget_failure(job, series)
-        address = self._context.authenticator.address_of(request)
-        record_viewed(
-            self._context.database,
-            job.study_instance_uid,
-            request.state.visit.user,
-            address,
-            job_id=job.job_id,
-            result=series.segs[0],
-        )
+        self._viewed(request, job, series)
         report = self._context.results.report(job.job_id, texts_of(request))
         name = series.name
         view = ViewerPage(
@@ -95,10 +88,16 @@ class Viewer:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def file(self, request: Request) -> Response:
-        """Sends a file of the viewer as soon as it is there."""
+        """Sends a file of the viewer as soon as it is there.
+
+        The first file is on record as a view, too: a program may load files without the page.
+        """
         job, series, _ = await run_in_threadpool(self._find, request)
+        name = request.path_params["name"]
+        if name == DESCRIPTION:
+            await run_in_threadpool(self._viewed, request, job, series)
         try:
-            path = await self._context.views.file(job, series, request.path_params["name"])
+            path = await self._context.views.file(job, series, name)
         except ViewFailedError as error:
             reason = texts_of(request).told(error.reason)
             return PlainTextResponse(reason, HTTPStatus.CONFLICT)
@@ -106,6 +105,18 @@ class Viewer:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.file"))
         encoding = {"Content-Encoding": "gzip"} if path.suffix == ".gz" else {}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=encoding)
+
+    def _viewed(self, request: Request, job: Job, series: ViewableSeries) -> None:
+        """Records that a user has seen a series; the same at most once a minute."""
+        address = self._context.authenticator.address_of(request)
+        record_viewed(
+            self._context.database,
+            job.study_instance_uid,
+            request.state.visit.user,
+            address,
+            job_id=job.job_id,
+            result=series.segs[0],
+        )
 
     def _next_view(self, job: Job, worklist: str | None) -> str | None:
         if worklist is None:

@@ -66,7 +66,7 @@ class Release:
             self._remove_earlier_run()
             self._staging.mkdir()
         except OSError as error:
-            raise _output_error(f"output folder {folder} can't be written", error) from error
+            raise output_error(f"output folder {folder} can't be written", error) from error
 
     def write(self, name: str, write: Callable[[BinaryIO], None]) -> Path:
         """Writes one result to the staging folder and syncs it.
@@ -90,7 +90,7 @@ class Release:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise _output_error(f"result {name} can't be written", error) from error
+            raise output_error(f"result {name} can't be written", error) from error
         return staged
 
     def staged_path(self, name: str) -> Path:
@@ -121,11 +121,11 @@ class Release:
                     name = part.name.removesuffix(PART_SUFFIX)
                     part.rename(part.with_name(_held_name(name) if held else name))
                 for folder in {self._staging, *(part.parent for part in parts)}:
-                    _sync_folder(folder)
+                    sync_folder(folder)
                 self._staging.rename(self._folder / (REJECTED_NAME if held else RESULTS_NAME))
                 self._show(reports)
             except OSError as error:
-                raise _output_error("results can't be released", error) from error
+                raise output_error("results can't be released", error) from error
             self._is_published = True
         log.info("results_released", files=len(parts))
 
@@ -151,7 +151,7 @@ class Release:
             try:
                 self._show(reports)
             except OSError as error:
-                raise _output_error(f"{STATUS_NAME} can't be written", error) from error
+                raise output_error(f"{STATUS_NAME} can't be written", error) from error
         return True
 
     def discard(self) -> None:
@@ -172,13 +172,13 @@ class Release:
                     os.fsync(file.fileno())
             except OSError as error:
                 self._remove_staged_reports()
-                raise _output_error(f"{name} can't be written", error) from error
+                raise output_error(f"{name} can't be written", error) from error
         return names
 
     def _show(self, reports: list[str]) -> None:
         for name in reports:
             self._staged_report(name).replace(self._folder / name)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     def _remove_staged_reports(self) -> None:
         for name in REPORT_NAMES:
@@ -242,7 +242,13 @@ def _is_of_a_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (STATUS_NAME, STAGING_NAME))
 
 
-def _output_error(failure: str, error: OSError) -> TotalMapError:
+def output_error(failure: str, error: OSError) -> TotalMapError:
+    """Returns the error for a file that can't be read or written.
+
+    Args:
+        failure: What failed, in words.
+        error: The error of the operating system, or of a library that wrapped it.
+    """
     cause = _system_error(error)
     reason = cause.strerror or type(cause).__name__
     if cause.errno in _DISK_FULL:
@@ -260,7 +266,7 @@ def _system_error(error: BaseException) -> OSError:
     return error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes renames in the folder durable, even if the machine crashes."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -30,6 +30,10 @@ class Topic(StrEnum):
 
     DISPATCH = "md.tasks.dispatch"
     CALLBACK = "md.tasks.callback"
+    UPDATE = "md.tasks.update"
+    REVIEW_REQUEST = "aide.clinical_review.request"
+    EXPORT_REQUEST = "md.export.request.monaiscu"
+    EXPORT_COMPLETE = "md.export.complete"
 
     @property
     def dead_letters(self) -> str:

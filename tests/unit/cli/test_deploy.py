@@ -53,6 +53,29 @@ def test_deploy_render_refuses_values_that_the_workflow_manager_refuses(tmp_path
     assert not folder.exists()
 
 
+def test_deploy_render_writes_a_clinical_review(tmp_path: Path) -> None:
+    options = ["--clinical-review", "clinical", "--reviewer-role", "radiologist"]
+    arguments = ["deploy", "render", str(tmp_path), "--target", "argo", "--review-hours", "12"]
+    done = runner.invoke(app, [*arguments, *options])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "totalmap.json").read_text()
+    assert '"mode": "Clinical"' in text
+    assert '"reviewer_roles": "radiologist"' in text
+    assert '"timeout_minutes": 720' in text
+
+
+@pytest.mark.parametrize("option", [["--reviewer-role", "radiologist"], ["--review-hours", "12"]])
+def test_deploy_render_refuses_options_of_a_review_without_a_review(
+    tmp_path: Path, option: list[str]
+) -> None:
+    folder = tmp_path / "site"
+    arguments = ["deploy", "render", str(folder), "--target", "argo", *option]
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 64
+    assert "need --clinical-review" in done.stderr
+    assert not folder.exists()
+
+
 def test_deploy_check_accepts_rendered_files(rendered: Path) -> None:
     files = [str(rendered / "totalmap.json"), str(rendered / "totalmap-template.yaml")]
     done = runner.invoke(app, ["deploy", "check", *files])

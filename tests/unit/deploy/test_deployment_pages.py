@@ -94,7 +94,7 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder that replaces `build`, with the site for Docker."""
-    good(sh(only("docker", "deploy render"), tmp_path))
+    good(sh(only("docker", "deploy render build/site"), tmp_path))
     return tmp_path
 
 
@@ -146,16 +146,21 @@ def recording_server(answers: Mapping[str, Any] | None = None) -> Iterator[Recor
 NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
 
 
-@pytest.mark.parametrize("page", ["monai-deploy", "argo"])
-def test_rendered_deployment_files_pass_deploy_check(page: str, tmp_path: Path) -> None:
-    good(sh(only(page, "deploy render"), tmp_path))
-    assert "valid: clinical workflow" in good(sh(only(page, "deploy check"), tmp_path))
+@pytest.mark.parametrize(
+    ("page", "folder"),
+    [("monai-deploy", "build/site"), ("argo", "build/site"), ("argo", "build/review")],
+)
+def test_rendered_deployment_files_pass_deploy_check(
+    page: str, folder: str, tmp_path: Path
+) -> None:
+    good(sh(only(page, f"deploy render {folder}"), tmp_path))
+    assert "valid: clinical workflow" in good(sh(only(page, f"deploy check {folder}"), tmp_path))
 
 
 @pytest.mark.parametrize("page", ["monai-deploy", "argo"])
 def test_curl_registers_the_clinical_workflow(page: str, tmp_path: Path) -> None:
     require_program("curl", "curl")
-    good(sh(only(page, "deploy render"), tmp_path))
+    good(sh(only(page, "deploy render build/site"), tmp_path))
     with recording_server() as manager:
         good(sh(only(page, "curl", "5001/workflows"), tmp_path, {5001: manager.port}))
     ((method, path, body),) = manager.received
@@ -281,7 +286,7 @@ def _cluster() -> dict[str, Any]:
 
 def test_kubectl_applies_the_rendered_files(tmp_path: Path) -> None:
     require_program("kubectl", "kubernetes-client")
-    good(sh(only("argo", "deploy render"), tmp_path))
+    good(sh(only("argo", "deploy render build/site"), tmp_path))
     (tmp_path / "site" / "users.json").write_text('{"totalmap": "a password"}')
     with recording_server(_cluster()) as cluster:
         for command in [one for one in commands("argo") if one.startswith("kubectl")]:

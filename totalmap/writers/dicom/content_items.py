@@ -1,6 +1,32 @@
-"""Sets how readers lay out the content items of SR and Key Object Selection documents."""
+"""Makes content items that SR and Key Object Selection documents share, and sets their layout."""
 
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from totalmap.writers.dicom.codes import code_item
+
+_OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")
+_PERSON = Code("121006", "DCM", "Person")  # CID 270 Observer Type
+_PERSON_OBSERVER_NAME = Code("121008", "DCM", "Person Observer Name")
+
+
+def person_observer(name: str) -> list[Dataset]:
+    """Returns the items that name a person as the observer (PS3.16 TID 1002 and TID 1003).
+
+    highdicom warns of names without a caret, and quotes them.
+
+    Args:
+        name: VR PN.
+    """
+    kind, person = Dataset(), Dataset()
+    kind.ValueType, person.ValueType = "CODE", "PNAME"
+    kind.ConceptNameCodeSequence = [code_item(_OBSERVER_TYPE)]
+    kind.ConceptCodeSequence = [code_item(_PERSON)]
+    person.ConceptNameCodeSequence = [code_item(_PERSON_OBSERVER_NAME)]
+    person.PersonName = name
+    for item in (kind, person):
+        item.RelationshipType = "HAS OBS CONTEXT"
+    return [kind, person]
 
 
 def separate_containers(item: Dataset) -> None:

@@ -17,6 +17,7 @@ from pydicom.valuerep import DA, TM, VR, DSfloat
 from totalmap.dicom.header import BROKEN_VALUE
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
+from totalmap.writers.dicom.character_sets import NOT_DECODED, UTF_8
 
 # Attributes of type 2, which may be empty (PS3.3 C.7.1.1, C.7.2.1) and which anonymisers remove.
 CARRIED_OVER = (
@@ -43,15 +44,12 @@ _INSTITUTION = ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmen
 # Patient and clinical trial.
 _GROUPS = (0x0010, 0x0012)
 _WANTED = frozenset(CARRIED_OVER + _MORE_OF_THE_STUDY)
-UTF_8 = "ISO_IR 192"
 # highdicom lacks the Korean character set.
 _CHARACTER_SETS = frozenset(
     ["ISO 2022 IR 149", *(value.value for value in SpecificCharacterSetValues)]
 )
 # Sequences of the patient have two levels. With far more levels, pydicom fills the memory.
 _DEEPEST = 8
-# Decoders leave one of these for bytes outside the character set: a replacement, or the escape.
-_NOT_DECODED = ("\ufffd", "\x1b")
 _SEXES = ("", *(sex.value for sex in PatientSexValues))
 
 
@@ -197,7 +195,7 @@ def _understood(element: DataElement, depth: int = 0) -> DataElement:
         items = [_understood_item(item, depth + 1) for item in element.value]
         return DataElement(element.tag, VR.SQ, items)
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    if any(sign in str(value) for value in values for sign in _NOT_DECODED):
+    if any(sign in str(value) for value in values for sign in NOT_DECODED):
         raise ValueError("bytes that can't be decoded")
     return element
 

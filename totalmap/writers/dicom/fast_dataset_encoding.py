@@ -47,6 +47,21 @@ def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def encoded_as_read(dataset: Dataset, *, implicit: bool) -> bytes:
+    """Returns the elements of a data set of a file in the encoding of the file.
+
+    Elements that nobody has accessed or changed keep their bytes, unless the character set of the
+    data set was changed.
+
+    Args:
+        dataset: As `pydicom.dcmread` returned it, with changes.
+        implicit: Whether the file is in Implicit VR Little Endian.
+    """
+    buffer = _buffer(implicit=implicit)
+    write_dataset(buffer, dataset)
+    return buffer.getvalue()
+
+
 class _Encoder:
     """Encodes datasets with one character set, in one encoding."""
 

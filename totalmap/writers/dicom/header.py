@@ -132,6 +132,14 @@ def reference(instance_uid: str, class_uid: str) -> Dataset:
     return item
 
 
+def series_reference(series_uid: str, references: list[Dataset]) -> Dataset:
+    """Returns the item that refers to instances of a series (PS3.3 Table C.17-3a)."""
+    series = Dataset()
+    series.ReferencedSOPSequence = references
+    series.SeriesInstanceUID = series_uid
+    return series
+
+
 def references_to(volume: Volume) -> list[Dataset]:
     """Returns an item for each file of a volume, in the order of its slices."""
     instances = [slice_.instance for slice_ in volume.slices]

@@ -6,6 +6,7 @@ from totalmap.finding import VERDICT_WORDS, Verdict
 from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.dicom.plain_text import LONGEST_LINE, one_line
 
 MODEL_NAME = "TotalMAP"
 # Type 1 in Enhanced General Equipment (PS3.3 C.7.5.2); software has no serial number.
@@ -17,9 +18,11 @@ _WARNINGS = {
     Verdict.REVIEW: f"AI, unverified, {VERDICT_WORDS[Verdict.REVIEW].upper()}",
     Verdict.REJECT: "AI, REJECTED",
 }
+_VERIFIED = " (AI, verified)"
+_DEMO_MODEL = " DEMO MODEL (not for patients)"
 
-# The characters that values of the VRs SH, LO and ST hold (PS3.5 6.2).
-_SHORT_STRING, _LONG_STRING, _SHORT_TEXT = 16, 64, 1024
+# The characters that values of the VRs SH and ST hold (PS3.5 6.2).
+_SHORT_STRING, _SHORT_TEXT = 16, 1024
 _LABEL_PREFIX = "TM "
 
 
@@ -72,10 +75,24 @@ def series_description(segmentation: Segmentation, settings: Settings, title: st
     """Returns a Series Description: the content, and a warning that it is not verified."""
     warning = f" ({_WARNINGS[segmentation.verdict]})"
     if is_demo(segmentation):
-        warning = " DEMO MODEL (not for patients)"
+        warning = _DEMO_MODEL
     end = f" {title}" if title else ""
     text = _filled(settings.results.series_description, segmentation)
-    return text[: _LONG_STRING - len(end) - len(warning)].rstrip() + end + warning
+    return text[: LONGEST_LINE - len(end) - len(warning)].rstrip() + end + warning
+
+
+def verified_description(description: str) -> str:
+    """Returns the Series Description of a result that a person has verified.
+
+    The warning at its end is replaced. That of a demo model stays.
+    """
+    text, end = description, _VERIFIED
+    for warning in (f" ({words})" for words in _WARNINGS.values()):
+        text = text.removesuffix(warning)
+    text = text.removesuffix(_VERIFIED)
+    if text.endswith(_DEMO_MODEL):
+        text, end = text.removesuffix(_DEMO_MODEL), _DEMO_MODEL + _VERIFIED
+    return text[: LONGEST_LINE - len(end)].rstrip() + end
 
 
 def label(segmentation: Segmentation) -> str:
@@ -97,7 +114,7 @@ def content_description(segmentation: Segmentation) -> str:
     source = segmentation.volume.slices[0].instance
     number = "" if source.series_number is None else f" {source.series_number}"
     rule = f", rule {segmentation.volume.folder}" if segmentation.volume.folder else ""
-    return _plain(
+    return one_line(
         f"{algorithm_name(segmentation)}{rule}, of series{number} {source.series_description}, "
         f"by {MODEL_NAME} {software_versions()}: AI result, unverified"
     )[:_SHORT_TEXT]
@@ -115,13 +132,7 @@ def _filled(template: str, segmentation: Segmentation) -> str:
         source_description=source.series_description,
         version=software_versions(),
     )
-    return _plain(text)
-
-
-def _plain(text: str) -> str:
-    r"""Returns a text without repeated spaces, control characters and the \ of several values."""
-    printable = "".join(" " if char == "\\" or ord(char) < ord(" ") else char for char in text)
-    return " ".join(printable.split())
+    return one_line(text)
 
 
 def software_versions() -> str:

@@ -91,9 +91,22 @@ def write_parts(
         syntax: Implicit VR Little Endian, Explicit VR Little Endian (also deflated), or a syntax
             of encapsulated pixel data.
     """
-    _write_meta(file, dataset, syntax)
     header = encoded(dataset, implicit=syntax.is_implicit_VR)
-    pieces: Iterator[bytes | memoryview] = chain([header], parts)
+    write_encoded(file, dataset, chain([header], parts), syntax)
+
+
+def write_encoded(
+    file: BinaryIO, dataset: Dataset, pieces: Iterable[bytes | memoryview], syntax: UID
+) -> None:
+    """Writes a file whose data set is encoded already.
+
+    Args:
+        file: Open for writing.
+        dataset: Its SOP class and its SOP Instance UID are those of the file.
+        pieces: The whole data set, in pieces, in the encoding of `syntax`, not deflated.
+        syntax: As in `write_parts`.
+    """
+    _write_meta(file, dataset, syntax)
     if syntax == DeflatedExplicitVRLittleEndian:
         pieces = _deflated(pieces)
     for piece in pieces:

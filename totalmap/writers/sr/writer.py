@@ -23,7 +23,13 @@ from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.content_items import separate_containers
-from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
+from totalmap.writers.dicom.header import (
+    ObjectKind,
+    derived_header,
+    reference,
+    references_to,
+    series_reference,
+)
 from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
@@ -124,21 +130,14 @@ def _evidence(segmentation: Segmentation, segments: Iterable[SegmentReference]) 
     segs = {segment.instance_uid: segment for segment in segments}
     evidence = Dataset()
     evidence.ReferencedSeriesSequence = [
-        _series(source.series_instance_uid, references_to(segmentation.volume)),
+        series_reference(source.series_instance_uid, references_to(segmentation.volume)),
         *(
-            _series(seg.series_uid, [reference(seg.instance_uid, seg.sop_class)])
+            series_reference(seg.series_uid, [reference(seg.instance_uid, seg.sop_class)])
             for seg in segs.values()
         ),
     ]
     evidence.StudyInstanceUID = source.study_instance_uid
     return evidence
-
-
-def _series(uid: str, references: list[Dataset]) -> Dataset:
-    series = Dataset()
-    series.ReferencedSOPSequence = references
-    series.SeriesInstanceUID = uid
-    return series
 
 
 def _observer() -> ObservationContext:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.render.render_files import render_files, write_files
-from deploy.site_options import Priority, Site, Target
+from deploy.site_options import ClinicalReview, Priority, ReviewMode, Site, Target
 from deploy.validate.validate_files import validate_files
 from tests.conftest import REPOSITORY
 from tests.servers import require_program
@@ -144,6 +144,12 @@ def test_rendering_deployment_files_refuses_settings_that_no_site_can_use(
         (Target.DOCKER, Site(retention_days=0), "dataRetentionDays is 0"),
         (Target.ARGO, Site(server_url="argo"), "server_url is 'argo'"),
         (Target.ARGO, Site(notify=("nobody",)), "'nobody' is not an e-mail address"),
+        (Target.DOCKER, Site(review=ClinicalReview(ReviewMode.QA)), "use --target argo"),
+        (
+            Target.ARGO,
+            Site(review=ClinicalReview(ReviewMode.QA, hours=100)),
+            "deleted after 3 days",
+        ),
     ],
 )
 def test_rendering_deployment_files_refuses_invalid_options_of_a_site(
@@ -198,6 +204,40 @@ def test_the_rendered_argo_workflow_without_notification_has_no_condition() -> N
     assert [task["type"] for task in tasks] == ["router", "argo", "export"]
     assert tasks[1]["task_destinations"] == [{"name": "export-results"}]
     assert segment(texts)["container"]["command"] == ["/var/holoscan/tools"]
+
+
+@pytest.mark.parametrize("notify", [(), ("pacs-team@hospital.example",)])
+def test_a_clinical_review_comes_between_the_segmentation_and_the_export(
+    notify: tuple[str, ...],
+) -> None:
+    review = ClinicalReview(ReviewMode.RESEARCH, roles=("radiologist", "physicist"), hours=5)
+    texts = rendered(Target.ARGO, Site(review=review, notify=notify))
+    _, segmentation, task, export, *mail = workflow(texts)["tasks"]
+    assert segmentation["task_destinations"][0]["name"] == task["id"] == "clinical-review"
+    assert task["task_destinations"] == [
+        {
+            "name": export["id"],
+            "conditions": ["{{ context.executions.clinical-review.result.acceptance }} == 'true'"],
+        }
+    ]
+    assert (task["type"], task["timeout_minutes"]) == ("aide_clinical_review", 300)
+    assert task["args"] == {
+        "reviewed_task_id": segmentation["id"],
+        "application_name": "TotalMAP",
+        "application_version": SETTINGS.application.version,
+        "mode": "Research",
+        "notifications": "true",
+        "reviewer_roles": "radiologist,physicist",
+    }
+    study, results = task["artifacts"]["input"]
+    assert study["value"] == "{{ context.input.dicom }}"
+    assert results["value"] == export["artifacts"]["input"][0]["value"]
+    assert [task["type"] for task in mail] == ["email"] * len(notify)
+
+
+def test_a_clinical_review_without_roles_leaves_them_to_the_task_manager() -> None:
+    texts = rendered(Target.ARGO, Site(review=ClinicalReview(ReviewMode.QA)))
+    assert "reviewer_roles" not in workflow(texts)["tasks"][2]["args"]
 
 
 def test_the_rendered_argo_files_have_the_options_of_the_site() -> None:

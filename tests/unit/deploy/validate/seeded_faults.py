@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.render.render_files import render_files
-from deploy.site_options import Site, Target
+from deploy.site_options import ClinicalReview, ReviewMode, Site, Target
 from deploy.validate.file_fault import FileFault
 from deploy.validate.validate_files import ValidationReport, validate_texts
 from totalmap.settings import Settings
@@ -18,13 +18,16 @@ SETTINGS = Settings.model_validate(
 )
 
 
-def _rendered(target: Target) -> dict[str, str]:
-    site = Site(notify=("pacs-team@hospital.example",))
+def _rendered(target: Target, review: ClinicalReview | None = None) -> dict[str, str]:
+    site = Site(notify=("pacs-team@hospital.example",), review=review)
     return {file.name: file.text for file in render_files(target, SETTINGS, site)}
 
 
 DOCKER = _rendered(Target.DOCKER)["totalmap.json"]
 ARGO = _rendered(Target.ARGO)["totalmap.json"]
+REVIEW = _rendered(
+    Target.ARGO, ClinicalReview(ReviewMode.CLINICAL, roles=("radiologist", "physicist"))
+)["totalmap.json"]
 TEMPLATE = _rendered(Target.ARGO)["totalmap-template.yaml"]
 
 # The same template, called by steps, as many sites write it.
@@ -52,7 +55,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        base: The valid file: docker, argo, template or steps.
+        base: The valid file: docker, argo, review, template or steps.
         old: The text that is replaced, once.
         marker: A text in the line that has to be named; empty: the new text.
         remedy: A part of the expected remedy.
@@ -98,6 +101,7 @@ class Fault:
 BASES: dict[str, dict[Path, str]] = {
     "docker": {JSON_NAME: DOCKER},
     "argo": {JSON_NAME: ARGO, YAML_NAME: TEMPLATE},
+    "review": {JSON_NAME: REVIEW, YAML_NAME: TEMPLATE},
     "template": {JSON_NAME: ARGO, YAML_NAME: TEMPLATE},
     "steps": {JSON_NAME: ARGO, YAML_NAME: STEPS},
 }

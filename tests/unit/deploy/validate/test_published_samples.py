@@ -174,9 +174,12 @@ def test_the_time_out_and_the_image_of_the_hello_world_sample_workflow_are_repor
     assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
 
 
-def test_the_pod_gc_of_the_helm_chart_sample_of_an_argo_template_is_reported() -> None:
+def test_the_waiting_export_and_the_pod_gc_of_a_helm_chart_sample_are_reported() -> None:
     document = json.dumps(_helm_chart(), indent=2)
-    assert _rules({JSON_NAME: document, YAML_NAME: HELM_CHART_TEMPLATE}) == ["pod-gc"]
+    assert _rules({JSON_NAME: document, YAML_NAME: HELM_CHART_TEMPLATE}) == [
+        "input-waits",
+        "pod-gc",
+    ]
 
 
 def test_the_broken_yaml_of_a_monai_demo_workflow_is_reported_with_its_line() -> None:

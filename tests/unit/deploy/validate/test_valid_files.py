@@ -38,7 +38,8 @@ def _review(document: Any) -> None:
                 "reviewed_task_id": "totalmap",
                 "notifications": "true",
             },
-            "artifacts": {"input": [{"name": "output", "value": _OUTPUT}]},
+            "artifacts": {"input": [{"name": "results", "value": _OUTPUT}]},
+            "timeout_minutes": 1440,
         }
     )
 
@@ -85,7 +86,7 @@ VARIANTS: dict[str, dict[Path, str]] = {
         lambda one: one["tasks"][2].update(
             type="remote_app_execution",
             artifacts={
-                "input": [{"name": "output", "value": _OUTPUT}],
+                "input": [{"name": "results", "value": _OUTPUT}],
                 "output": [{"name": "report", "type": "SR"}],
             },
         ),

@@ -18,7 +18,7 @@ from gateway.deliver.deliverer import Deliverer
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
 from gateway.store.database import Database, open_database
-from gateway.store.deliveries import Delivery, DeliveryList
+from gateway.store.deliveries import Delivery
 from gateway.store.events import EventKind, history
 from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations, KeptResult, NewJob
@@ -102,12 +102,7 @@ def delivering(
         ) as listening,
     ):
         put_results(JobList(database), storage, results)
-        deliverer = Deliverer(
-            settings=settings,
-            storage=storage,
-            jobs=JobList(database),
-            deliveries=DeliveryList(database),
-        )
+        deliverer = Deliverer.open(settings, storage, database)
         yield Gateway(settings=settings, database=database, deliverer=deliverer, port=listening)
 
 

@@ -142,6 +142,7 @@ def test_a_gateway_that_stopped_before_its_commitment_request_sends_it_after_the
                 storage=gateway.deliverer.storage,
                 jobs=JobList(database),
                 deliveries=deliveries,
+                decision_files=gateway.deliverer.decision_files,
             ),
             port=gateway.port,
         )

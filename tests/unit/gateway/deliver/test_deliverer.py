@@ -72,9 +72,7 @@ class FinishedJob:
         settings = GatewaySettings(
             destinations=destinations, deliver=DeliverSection.model_validate(deliver)
         )
-        one = Deliverer(
-            settings=settings, storage=self.storage, jobs=self.jobs, deliveries=self.deliveries
-        )
+        one = Deliverer.open(settings, self.storage, self.database)
         one.deliver(JOB_ID, "pacs", self.now().run)
         return self.now()
 
@@ -216,12 +214,8 @@ def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSe
 def test_a_queue_entry_of_an_earlier_run_delivers_nothing(finished: FinishedJob) -> None:
     stale = finished.now()
     finished.deliveries.retry(stale, "anna")
-    one = Deliverer(
-        settings=GatewaySettings(destinations=(nowhere(),)),
-        storage=finished.storage,
-        jobs=finished.jobs,
-        deliveries=finished.deliveries,
-    )
+    settings = GatewaySettings(destinations=(nowhere(),))
+    one = Deliverer.open(settings, finished.storage, finished.database)
     one.deliver(JOB_ID, "pacs", stale.run)
     one.deliver(JOB_ID, "elsewhere", 1)
     one.deliver("f" * 64, "pacs", 1)

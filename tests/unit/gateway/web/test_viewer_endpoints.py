@@ -76,6 +76,17 @@ def test_opening_a_result_in_the_viewer_is_on_record(
     assert [event.object_name for event in viewed] == ["results/seg.dcm"]
 
 
+def test_loading_the_images_of_the_viewer_without_its_page_is_on_record(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
+    assert user.get(f"/jobs/{job}/view/0/description.json").status_code == 200
+    found = gateway.jobs.job(job)
+    assert found is not None
+    events = history(gateway.database, found.study_instance_uid)
+    viewed = [event for event in events if event.kind is EventKind.VIEWED]
+    assert [event.object_name for event in viewed] == ["results/seg.dcm"]
+
+
 def test_the_viewer_page_sends_only_files_of_its_view(user: httpx.Client, job: str) -> None:
     for name in ("voxels-999.gz", "status.json", "..%2F..%2Fsettings.yaml", "failed.json"):
         assert user.get(f"/jobs/{job}/view/0/{name}").status_code == 404, name
