@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
 from pydicom.tag import Tag
-from pydicom.uid import UID, SegmentationStorage
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, SegmentationStorage
 
 from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
 from totalmap.dicom.functional_groups import FunctionalGroups
@@ -218,7 +218,7 @@ def _paint(
     groups = FunctionalGroups(seg)
     slices = _slices_of_frames(groups, geometry)
     if seg.get("SegmentationType") == "LABELMAP":
-        for k, pixels in zip(slices, iter_pixels(existing.path), strict=True):
+        for k, pixels in zip(slices, _frames(existing), strict=True):
             values = table[np.minimum(pixels, len(table) - 1)]
             labels[k][values > 0] = values[values > 0]
         return
@@ -243,7 +243,7 @@ class _Mask(NamedTuple):
 def _masks(seg: ExistingSeg, half: float) -> Iterator[_Mask]:
     """Yields the mask of each frame; a structure fills few rows of an image."""
     if seg.offset_of_bits is None:
-        for pixels in iter_pixels(seg.path):
+        for pixels in _frames(seg):
             yield _Mask(rows=slice(None), pixels=pixels > half)
         return
     # Frames follow each other without padding, the first pixel in the lowest bit (PS3.5 8.1.1).
@@ -253,6 +253,20 @@ def _masks(seg: ExistingSeg, half: float) -> Iterator[_Mask]:
         used = slice(rows[0], rows[-1] + 1) if rows.size else slice(0)
         bits = np.unpackbits(packed[used], axis=1, bitorder="little")
         yield _Mask(rows=used, pixels=bits.view(np.bool_))
+
+
+def _frames(seg: ExistingSeg) -> Iterator[NDArray[Any]]:
+    """Yields the pixels of each frame; pydicom does not inflate a file that it reads in frames."""
+    if seg.header.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
+        return iter_pixels(seg.path)
+    with seg.path.open("rb") as file:
+        whole, _ = read_all(file, pixel_bytes=_pixel_bytes(seg.header), max_items=_MAX_ITEMS)
+    return iter_pixels(whole)
+
+
+def _pixel_bytes(header: Dataset) -> int:
+    values = int(header.Rows) * int(header.Columns) * int(header.NumberOfFrames)
+    return ceil(values * int(header.BitsAllocated) / _BITS)
 
 
 def _normal(name: str) -> tuple[str, ...]:
@@ -303,11 +317,9 @@ def _read(path: Path, number: int, of: int) -> ExistingSeg:
         seg, element = read_all(file, max_items=_MAX_ITEMS)
         _require_attributes(seg)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
-        bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated
-        if pixels is not None and pixels.length < bits / 8:
-            raise InputError(
-                f"the SEG has {pixels.length} bytes of pixels and needs {ceil(bits / 8)}"
-            )
+        needed = _pixel_bytes(seg)
+        if pixels is not None and pixels.length < needed:
+            raise InputError(f"the SEG has {pixels.length} bytes of pixels and needs {needed}")
         placed = len(seg.PerFrameFunctionalGroupsSequence)
         if placed != seg.NumberOfFrames:
             raise InputError(

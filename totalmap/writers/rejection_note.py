@@ -136,6 +136,8 @@ def encode_rejection(
         sop_instance_uid=derived_uid("instance", *uids),
         instance_number=1,
         manufacturer=MANUFACTURER,
+        # highdicom refuses an empty first one. It is that of the results, as all of the patient is.
+        specific_character_set=None,
     )
     note.update(patient_and_study(rejected[0]))
     note.update(institution_of(rejected[0]))

@@ -34,8 +34,7 @@ def test_a_scanner_is_named_by_manufacturer_and_model_in_one_line(
 
 
 def test_a_multiframe_image_names_its_scanner(enhanced: WrittenSeries) -> None:
-    (path,) = enhanced.paths
-    assert read_scanner(with_scanner(path, "A", "B")) == "A B"
+    assert read_scanner(with_scanner(enhanced.paths[0], "A", "B")) == "A B"
 
 
 def test_a_dicom_file_that_cannot_be_read_has_no_scanner(path: Path, tmp_path: Path) -> None:

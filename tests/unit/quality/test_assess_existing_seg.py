@@ -41,6 +41,11 @@ def seg_of(segmentation: Segmentation, folder: Path) -> Path:
     return path
 
 
+def deflated_of(segmentation: Segmentation, folder: Path) -> Path:
+    (path,) = segs_of(segmentation, folder, seg_transfer_syntax="deflated")
+    return path
+
+
 def labelmap_of(segmentation: Segmentation, folder: Path) -> Path:
     with open_release(folder) as release:
         (result,) = write_seg_labelmap(segmentation, Settings(), release)
@@ -78,7 +83,7 @@ def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("written", [seg_of, labelmap_of])
+@pytest.mark.parametrize("written", [seg_of, deflated_of, labelmap_of])
 def test_labels_of_a_written_seg_are_read_unchanged_for_its_assessment(
     true_segmentation: Segmentation,
     phantom_series: WrittenSeries,

@@ -11,6 +11,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import segmentation_of
 from totalmap.finding import Finding, Severity
 from totalmap.result_options import SegTransferSyntax
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.all_or_nothing import Release, open_release
@@ -30,7 +31,8 @@ SPEC = SeriesSpec(
 NATIVE = Settings()
 DEFLATED = Settings(results=ResultsSection(seg_transfer_syntax=SegTransferSyntax.DEFLATED))
 FINDING = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left and right are swapped.")
-Write = Callable[[Segmentation, Settings, Release], object]
+Written = Result | tuple[Result, ...]
+Write = Callable[[Segmentation, Settings, Release], Written]
 WRITERS: Mapping[str, Write] = MappingProxyType(
     {
         "seg": write_seg,
@@ -64,13 +66,14 @@ def small_results(
         dataset.update(source or Dataset())
         dataset.save_as(path)
     segmentation = segmentation_of(series)
-    results = []
+    results: list[Result] = []
     with open_release(folder / "out") as release:
         for kind in kinds:
             if kind == "rejection":
-                written: object = write_rejection(results, [FINDING], settings, release)
+                written: Written = write_rejection(results, [FINDING], settings, release)
             else:
                 written = WRITERS[kind](segmentation, settings, release)
-            results += written if isinstance(written, tuple) else [written]
+            several = written if isinstance(written, tuple) else (written,)
+            results += [result for result in several if result.sop_instance_uid]
         release.publish({})
     return [folder / "out" / result.path for result in results]

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,6 +9,10 @@ from totalmap.errors import ConfigError, OutputError
 from totalmap.writers.atomic_file import write_atomically
 
 
+def write(file: BinaryIO, content: bytes = b"1") -> None:
+    file.write(content)
+
+
 def nothing(_: Path) -> None:
     """Accepts any file."""
 
@@ -15,7 +20,7 @@ def nothing(_: Path) -> None:
 def test_an_atomic_write_replaces_an_earlier_file_and_makes_the_folder(tmp_path: Path) -> None:
     target = tmp_path / "made" / "a.dcm"
     for content in (b"1", b"22"):
-        write_atomically(target, lambda file, content=content: file.write(content), nothing)
+        write_atomically(target, partial(write, content=content), nothing)
         assert target.read_bytes() == content
     assert list(target.parent.iterdir()) == [target]
 
@@ -36,7 +41,7 @@ def test_a_file_whose_atomic_write_is_wrong_or_not_finished_does_not_appear(tmp_
     with pytest.raises(OutputError, match="stop"):
         write_atomically(target, fail, nothing)
     with pytest.raises(OutputError, match="wrong"):
-        write_atomically(target, lambda file: file.write(b"1"), refuse)
+        write_atomically(target, write, refuse)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -45,7 +50,7 @@ def test_threads_that_write_the_same_file_atomically_leave_one_whole_file(tmp_pa
     content = bytes(range(256)) * 4096
 
     def write_once(_: int) -> None:
-        write_atomically(target, lambda file: file.write(content), nothing)
+        write_atomically(target, partial(write, content=content), nothing)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(write_once, range(32)))
@@ -58,7 +63,7 @@ def test_a_folder_without_write_permission_is_named_as_the_cause_of_a_failed_ato
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"a\.dcm can't be written: "):
-        write_atomically(tmp_path / "file" / "a.dcm", lambda file: file.write(b"1"), nothing)
+        write_atomically(tmp_path / "file" / "a.dcm", write, nothing)
     (tmp_path / "a.dcm").mkdir()
     with pytest.raises(ConfigError, match=r"a\.dcm can't be written: Is a directory"):
-        write_atomically(tmp_path / "a.dcm", lambda file: file.write(b"1"), nothing)
+        write_atomically(tmp_path / "a.dcm", write, nothing)

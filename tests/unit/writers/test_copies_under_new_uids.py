@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tests.unit.writers.small_results import DEFLATED, WRITERS, small_results
+from tests.unit.writers.small_results import DEFLATED, NATIVE, WRITERS, small_results
+from tests.validators import findings_of_dciodvfy
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.study import read_study
@@ -139,14 +140,25 @@ def test_source_images_frames_of_reference_and_tracking_uids_stay_in_the_copies(
     assert after.DimensionOrganizationSequence == before.DimensionOrganizationSequence
 
 
+def test_dciodvfy_finds_in_a_copy_what_it_finds_in_the_result(
+    results: list[Path], copies: list[Path]
+) -> None:
+    iods = {"SEG": "Segmentation", "SR": "Comprehensive3DSR", "RTSTRUCT": "RTStructureSet"}
+    binary = [(old, new) for old, new in zip(results, copies, strict=True) if "map" not in old.name]
+    for result, copy in binary:
+        iod = iods.get(pydicom.dcmread(result).Modality)
+        if iod is not None:
+            findings = findings_of_dciodvfy(copy, iod)
+            assert findings == findings_of_dciodvfy(result, iod)
+            assert [finding for finding in findings if finding.startswith("Error")] == []
+
+
 @pytest.mark.parametrize("kind", ["native", "deflated", "labelmap"])
 def test_our_reader_and_highdicom_find_the_same_labels_in_a_copied_seg(
     tmp_path: Path, kind: str
 ) -> None:
     writer = "seg_labelmap" if kind == "labelmap" else "seg"
-    results = small_results(
-        tmp_path, writer, **({"settings": DEFLATED} if kind == "deflated" else {})
-    )
+    results = small_results(tmp_path, writer, settings=DEFLATED if kind == "deflated" else NATIVE)
     target = tmp_path / "copy.dcm"
     write_copies(results, "7", [target])
     before, after = (
@@ -198,7 +210,7 @@ def test_a_result_that_another_program_changed_is_not_copied(tmp_path: Path) -> 
     assert not (tmp_path / "copy.dcm").exists()
 
 
-def data_sets(inner: st.SearchStrategy[Dataset]) -> st.SearchStrategy[Dataset]:
+def data_sets(items: st.SearchStrategy[list[Dataset]]) -> st.SearchStrategy[Dataset]:
     def make(uids: list[str], text: str, items: list[Dataset]) -> Dataset:
         dataset = Dataset()
         dataset.SOPInstanceUID = uids[0]
@@ -209,10 +221,18 @@ def data_sets(inner: st.SearchStrategy[Dataset]) -> st.SearchStrategy[Dataset]:
 
     uids = st.lists(st.sampled_from(UIDS), min_size=1, max_size=3)
     texts = st.sampled_from(["", "liver", "1.2.34", "1.2.3.45"])
-    return st.builds(make, uids, texts, st.lists(inner, max_size=3))
+    return st.builds(make, uids, texts, items)
 
 
-@given(st.recursive(data_sets(st.nothing()), data_sets, max_leaves=8), st.booleans())
+def trees() -> st.SearchStrategy[Dataset]:
+    return st.recursive(
+        data_sets(st.just([])),
+        lambda inner: data_sets(st.lists(inner, max_size=3)),
+        max_leaves=8,
+    )
+
+
+@given(trees(), st.booleans())
 @settings(max_examples=100)
 def test_copies_of_results_have_every_uid_in_any_sequence_replaced_and_nothing_else(
     tree: Dataset, implicit: bool

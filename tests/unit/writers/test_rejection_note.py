@@ -152,7 +152,7 @@ def test_note_of_a_person_names_the_person_the_reason_and_every_result(
     assert kind.ConceptNameCodeSequence[0].CodeValue == "121005"
     assert kind.ConceptCodeSequence[0].CodeValue == "121006"
     assert person.ConceptNameCodeSequence[0].CodeValue == "121008"
-    assert person.PersonName == "Dr. Eva Müller"
+    assert person.PersonName == "Dr. Eva Müller^"
     assert reason.TextValue == "Spleen is missing.\r\nLiver: Öl"
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in named] == [
         dataset.SOPInstanceUID for dataset in rejected
@@ -172,7 +172,7 @@ def test_dciodvfy_dcmtk_and_highdicom_read_the_note_of_a_person(
     )
     content = KeyObjectSelectionDocument.from_dataset(note).content
     (observer,) = content.get_observer_contexts()
-    assert observer.observer_identifying_attributes.name == "Dr. Eva Müller"
+    assert observer.observer_identifying_attributes.name == "Dr. Eva Müller^"
     assert len(content.get_references()) == len(rejected)
 
 
@@ -208,7 +208,7 @@ def test_note_of_a_person_keeps_the_patient_if_it_needs_another_character_set(
     note = persons_note(results, REVIEWER, tmp_path / "note.dcm")
     assert note.SpecificCharacterSet == "ISO_IR 192"
     assert str(note.PatientName) == "Yamada^Tarou=山田^太郎=やまだ^たろう"
-    assert str(note.ContentSequence[1].PersonName) == "Dr. Eva Müller"
+    assert str(note.ContentSequence[1].PersonName) == "Dr. Eva Müller^"
     assert findings_of_dciodvfy(tmp_path / "note.dcm", IOD) == []
 
 

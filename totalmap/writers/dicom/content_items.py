@@ -13,8 +13,6 @@ _PERSON_OBSERVER_NAME = Code("121008", "DCM", "Person Observer Name")
 def person_observer(name: str) -> list[Dataset]:
     """Returns the items that name a person as the observer (PS3.16 TID 1002 and TID 1003).
 
-    highdicom warns of names without a caret, and quotes them.
-
     Args:
         name: VR PN.
     """

@@ -32,10 +32,15 @@ def person_name(text: str) -> str:
     """Returns a name as one component of a person name (VR PN, PS3.5 6.2.1), 64 characters at most.
 
     A name that somebody typed has no known parts. It is therefore the family name as a whole, in
-    the first component group, which every reader shows.
+    the first component group, which every reader shows. A delimiter ends it, since dciodvfy and
+    highdicom take a name without any for one of the retired form without components.
+
+    Returns:
+        An empty text for a name without any character that is safe.
     """
     name = one_line(_NAME_DELIMITERS.sub(" ", unicodedata.normalize("NFC", text)))
-    return name[:LONGEST_NAME].rstrip()
+    name = name[: LONGEST_NAME - 1].rstrip()
+    return f"{name}^" if name else ""
 
 
 def lines_of_text(text: str) -> str:

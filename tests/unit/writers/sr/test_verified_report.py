@@ -55,7 +55,7 @@ def test_a_verified_report_names_its_observer_and_its_predecessor(sr: Path, veri
     assert report.VerificationFlag == "VERIFIED"
     assert (report.PreliminaryFlag, report.CompletionFlag) == ("FINAL", "COMPLETE")
     (observer,) = report.VerifyingObserverSequence
-    assert observer.VerifyingObserverName == "Dr. Eva Müller"
+    assert observer.VerifyingObserverName == "Dr. Eva Müller^"
     assert observer.VerifyingOrganization == ORGANIZATION
     assert observer.VerificationDateTime == "20261203221516+0000"
     assert observer.VerifyingObserverIdentificationCodeSequence == []
@@ -121,7 +121,7 @@ def test_a_report_that_is_verified_again_succeeds_the_verified_one(
     instance = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert instance.ReferencedSOPInstanceUID == first.SOPInstanceUID
     (observer,) = report.VerifyingObserverSequence
-    assert observer.VerifyingObserverName == "Dr. Jan Kowalski"
+    assert observer.VerifyingObserverName == "Dr. Jan Kowalski^"
     assert report.SeriesDescription == first.SeriesDescription
 
 
@@ -150,7 +150,8 @@ def test_every_text_is_kept_if_the_name_of_the_observer_needs_another_character_
     assert str(report.PatientName) == str(before.PatientName) == patient
     assert report.StudyDescription == before.StudyDescription
     (observer,) = report.VerifyingObserverSequence
-    assert str(observer.VerifyingObserverName) == observer.VerifyingOrganization == reviewer
+    assert observer.VerifyingObserverName.family_name == reviewer
+    assert observer.VerifyingOrganization == reviewer
     content = [pydicom.dcmread(path).get_item("ContentSequence").value for path in (sr, target)]
     assert content[0] == content[1]
     assert set(findings_of_dciodvfy(target, IOD)) == set(findings_of_dciodvfy(sr, IOD))
