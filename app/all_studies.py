@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from app.foreign_errors import foreign_errors_translated
+from app.errors_of_other_libraries import foreign_errors_translated
 from app.run_study import RunOutcome, RunRequest, refuse_overlap, stop_run
 from app.stop_signals import stop_signals_answered
 from app.warm_application import WarmApplication

@@ -37,7 +37,7 @@ def write_verified_report(sr: Path, reviewer: Reviewer, organization: str, targe
             read or written.
         ResourceError: The disk is full.
     """
-    from app.foreign_errors import foreign_errors_translated
+    from app.errors_of_other_libraries import foreign_errors_translated
     from totalmap.writers.sr.verified_report import write_verified_report
 
     with foreign_errors_translated():
@@ -65,7 +65,7 @@ def write_persons_rejection(
             or the folder can't be written.
         ResourceError: The disk is full.
     """
-    from app.foreign_errors import foreign_errors_translated
+    from app.errors_of_other_libraries import foreign_errors_translated
     from totalmap.settings import load_settings
     from totalmap.writers.changed_copy import read_results
     from totalmap.writers.rejection_note import (
@@ -99,7 +99,7 @@ def write_copies(results: Sequence[Path], uid_key: str, targets: Sequence[Path])
         ConfigError: A file can't be read or written.
         ResourceError: The disk is full.
     """
-    from app.foreign_errors import foreign_errors_translated
+    from app.errors_of_other_libraries import foreign_errors_translated
     from totalmap.writers.copies_under_new_uids import write_copies
 
     with foreign_errors_translated():

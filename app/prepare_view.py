@@ -57,7 +57,7 @@ def prepare_voxels(source: Path, folder: Path, segs: Sequence[Path]) -> tuple[in
         TotalMapError: The source or a SEG can't be read, or the folder can't be written.
     """
     # Imported here, so that both processes begin at once.
-    from app.foreign_errors import foreign_errors_translated
+    from app.errors_of_other_libraries import foreign_errors_translated
     from totalmap.existing_seg import read_referenced_series
     from totalmap.writers.viewer_data import write_voxels
 
@@ -71,7 +71,7 @@ def prepare_labels(source: Path, folder: Path, segs: Sequence[Path]) -> None:
     Raises:
         TotalMapError: As `prepare_voxels`.
     """
-    from app.foreign_errors import foreign_errors_translated
+    from app.errors_of_other_libraries import foreign_errors_translated
     from totalmap.existing_seg import read_labels, read_segs, referenced_series
     from totalmap.writers.viewer_data import write_labels
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.foreign_errors import foreign_errors_translated
+from app.errors_of_other_libraries import foreign_errors_translated
 from app.stop_signals import stop_signals_answered
 from totalmap import log
 from totalmap.engine.tasks import load_task
@@ -18,7 +18,7 @@ from totalmap.errors import (
     TotalMapError,
 )
 from totalmap.finding import Verdict
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.open_input import OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog

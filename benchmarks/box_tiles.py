@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.report_file import write_report
 from benchmarks.speed.network_sizes import PATCH_SIZES
+from benchmarks.write_report import write_report
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap import log
@@ -31,7 +31,7 @@ from totalmap.dicom.geometry import Box, Geometry, cropped
 from totalmap.engine.inference_resampling import inference_grid
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import find, whole
-from totalmap.engine.segment_boxes import box_of, label_extents
+from totalmap.engine.segment_in_boxes import box_of, label_extents
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.tile_layout import tiles
 from totalmap.settings import Search, Variant

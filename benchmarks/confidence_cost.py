@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.report_file import write_report
 from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.write_report import write_report
 from tests.networks import STAGES, build_task
 from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks

@@ -17,7 +17,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.report_file import write_report
+from benchmarks.write_report import write_report
 
 FIRST_OPERATOR = re.compile(r"^(\S+) .*study_read", re.MULTILINE)
 HARDENED = (

@@ -25,8 +25,8 @@ import httpx
 from sqlalchemy import insert
 
 from benchmarks.dashboard_rows import job_id, job_state, rows_of, study_uid
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.database import Database, open_database
 from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of

@@ -23,9 +23,9 @@ from random import Random
 import nibabel
 import numpy as np
 
-from benchmarks.report_file import write_report
 from benchmarks.speed.label_agreement import Agreement, compare, load_labels
 from benchmarks.speed.network_sizes import NARROW_FEATURES, PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.write_report import write_report
 from tests.networks import build_models
 from tests.peer import Peer
 from tests.phantom.study import SeriesSpec, write_series

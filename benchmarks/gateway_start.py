@@ -19,7 +19,7 @@ from pathlib import Path
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from benchmarks.report_file import write_report
+from benchmarks.write_report import write_report
 from gateway.store.database import LEDGER_FILE, Database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger

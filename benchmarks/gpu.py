@@ -40,8 +40,8 @@ from torch.nn import functional
 
 import benchmarks.bare_machine  # noqa: F401  before all that imports missing packages
 from benchmarks.nnunet_sliding_window import nnunet_labels
-from benchmarks.report_file import NO_GPU, write_report
 from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.write_report import NO_GPU, write_report
 from tests.networks import build_models
 from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
 from totalmap.engine.arithmetic.device_fallbacks import (
@@ -50,12 +50,12 @@ from totalmap.engine.arithmetic.device_fallbacks import (
     NetworkOption,
     gpu_options,
 )
-from totalmap.engine.device_resampling import resample_image_on
+from totalmap.engine.cut_tiles import UploadedImage
+from totalmap.engine.gpu_image_resampling import resample_image_on
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Fallbacks, Networks
 from totalmap.engine.resample import resample_image, resample_labels
 from totalmap.engine.tasks import load_task
-from totalmap.engine.tile_source import UploadedImage
 from totalmap.errors import ConfigError
 from totalmap.settings import Arithmetic, Variant
 

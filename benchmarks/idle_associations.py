@@ -19,9 +19,9 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
-from benchmarks.disk_folder import disk_folder
 from benchmarks.receiving import plain_pynetdicom, send, totalmap_receiver, write_shares
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from tests.servers import LOOPBACK
 from tests.unit.gateway.receive.test_silent_senders import association_request
 

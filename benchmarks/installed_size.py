@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 
 BYTES_PER_BLOCK = 512  # of st_blocks
 BYTES_PER_GB = 1e9

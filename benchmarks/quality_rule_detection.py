@@ -42,8 +42,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report_file import write_report
 from benchmarks.seg import begin_peak, ellipsoids, peak_megabytes
+from benchmarks.write_report import write_report
 from tests.corruptions import (
     KINDS,
     VARIANTS,

@@ -5,7 +5,7 @@
 dcmtk's storescu sends slices of 512 x 512 of a phantom, uncompressed. Our receiver writes them to
 its ledger and to the disk before it acknowledges them. With one process it is compared with
 pynetdicom's own server, which stores instances in the same way, with TCP_NODELAY: this shows what
-gateway/receive/event_driven_association.py gains. Orthanc is Debian's with its defaults, and once
+gateway/receive/pynetdicom_without_polling.py gains. Orthanc is Debian's with its defaults, and once
 with TCP_NODELAY=1, without which it and storescu wait for each other. Every run starts with an
 empty store and running processes.
 """
@@ -25,8 +25,8 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import generate_uid
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import ReceiveSection
 from tests.gateway_process import (
     children,

@@ -28,11 +28,11 @@ from totalmap.run_log import Result
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import USUAL_RESULTS, ResultKind, Settings
 from totalmap.writers.all_or_nothing import Release, open_release
+from totalmap.writers.html_report import write_report
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview
-from totalmap.writers.report import write_report
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.sr.writer import write_sr

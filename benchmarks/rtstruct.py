@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report_file import write_report
 from benchmarks.seg import MEGABYTE, begin_peak, peak_megabytes, prepare
 from benchmarks.seg_writer_adapters import Case, Write
+from benchmarks.write_report import write_report
 from tests.readers import read_by_plastimatch
 from tests.segmentations import TASK
 from totalmap import log

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from benchmarks.report_file import write_report
+from benchmarks.write_report import write_report
 
 # libgomp's own default spins 300,000 times; `passive` does not spin.
 POLICIES: Mapping[str, Mapping[str, str]] = MappingProxyType(

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.receive.receive_process import receiving
 from gateway.web.server import running_web

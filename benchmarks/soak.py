@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import ReceiveSection
 from gateway.store.job import UNFINISHED, JobState
 from tests.archive import Archive, running_archive

@@ -25,7 +25,7 @@ from typing import Any
 
 import typer.main
 
-from benchmarks.report_file import write_report
+from benchmarks.write_report import write_report
 from cli.__main__ import app
 from tests.phantom.study import SeriesSpec, write_series
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report_file import write_report
 from benchmarks.seg import begin_peak, peak_megabytes, thin_series
+from benchmarks.write_report import write_report
 from tests.phantom.study import write_series
 from totalmap import log
 from totalmap.dicom.series_selection import judge, selected

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import pydicom
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
 from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage
 from gateway.store.job import Job, JobState
 from tests.conftest import DEMO_MODELS

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.disk_folder import disk_folder
-from benchmarks.report_file import write_report
 from benchmarks.seg import ellipsoids, thin_series
+from benchmarks.temporary_folder_on_disk import disk_folder
+from benchmarks.write_report import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.file_storage import VIEW_NAME
 from gateway.web.server import running_web

@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

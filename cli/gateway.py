@@ -11,7 +11,7 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from totalmap.errors import ConfigError, ExitStatus
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 
 # Only the commands of the gateway import it: other commands need not wait for it, and the image of
 # the application comes without it.
@@ -57,8 +57,8 @@ def serve(
             from gateway.folder_locks import machine_name, only_gateway
             from gateway.job_queue import set_aside_damaged_queue
             from gateway.preflight import faults_of_settings
-            from gateway.process_main import keep_private, stop_signals
             from gateway.recent_log import keep_recent_log
+            from gateway.run_one_process import keep_private, stop_signals
             from gateway.supervise.ledger_integrity_check import checking_ledger
             from gateway.supervise.settings_reload import SettingsReload
             from gateway.supervisor import roles, serve
@@ -227,7 +227,7 @@ def _settings(config: Path | None) -> "GatewaySettings":
         raise ConfigError(
             "there is no gateway here: the image of the application comes without it"
         ) from error
-    from gateway.process_main import keep_files_private
+    from gateway.run_one_process import keep_files_private
 
     keep_files_private()
     return load_gateway_settings(config)

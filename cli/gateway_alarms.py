@@ -16,7 +16,7 @@ def alarm_test_command(file: File = None, config: Config = None) -> None:
     """Sends a test message by each way of `alarms`, and says what happened."""
     with errors_to_exit_status():
         settings = given_settings(config, file)
-        from gateway.alarm.message_ways import send_tests
+        from gateway.alarm.message_channels import send_tests
 
         faults = 0
         for test in send_tests(settings, socket.gethostname()):

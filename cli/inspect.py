@@ -26,7 +26,7 @@ def inspect(
     Only headers are read. The exit status is 65 if no series can be segmented.
     """
     from cli.console_without_markup import plain_console
-    from cli.inspect_output import show_files, show_input
+    from cli.print_series_of_input import show_files, show_input
     from totalmap import log
     from totalmap.settings import load_settings
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from totalmap.dicom.volume import Volume
+    from totalmap.engine.find_exact_shortcuts import ShortcutReport
     from totalmap.engine.installed_weights import TaskWeights
-    from totalmap.engine.shortcut_report import ShortcutReport
     from totalmap.engine.weights_manifest import Manifest
 
 Task = Annotated[str, typer.Argument(help="Task, for example total.")]
@@ -224,7 +224,7 @@ def shortcuts_command(
     prepare_threads()  # what is proven holds for one number of threads
     with errors_to_exit_status():
         # Imported here: torch takes seconds.
-        from totalmap.engine.shortcut_report import compare_shortcuts
+        from totalmap.engine.find_exact_shortcuts import compare_shortcuts
         from totalmap.engine.tasks import load_task
         from totalmap.private_cache import PrivateCache, cache_home
         from totalmap.settings import load_settings, parse_variant

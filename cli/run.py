@@ -20,7 +20,7 @@ from cli.options import (
     segmentation_settings,
 )
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 
 
 def run(

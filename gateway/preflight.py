@@ -12,8 +12,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
-from app.preflight import require_ready
-from gateway.alarm.message_ways import ways_of
+from app.check_settings_and_weights import require_ready
+from gateway.alarm.message_channels import ways_of
 from gateway.alarm.send_email import EmailSender
 from gateway.alarm.send_webhook import WebhookSender
 from gateway.certificate_expiry import expiring_certificates

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from image.build_context import make_build_context, write_manifests
-from install.locks import LOCKS
+from install.read_lock_files import LOCKS
 from totalmap.settings import ApplicationSection, load_settings
 
 HERE = Path(__file__).resolve().parent

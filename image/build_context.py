@@ -19,7 +19,7 @@ from holoscan_cli.packager.config_reader import ApplicationConfiguration
 from holoscan_cli.packager.models import Models
 from holoscan_cli.packager.parameters import PackageBuildParameters
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 
 # A run needs these packages; tests, benchmarks and training are left out.
 PACKAGES = ("app", "cli", "deploy", "operators", "totalmap")

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from install.locks import REPOSITORY, Lock, lock_of
 from install.packages import TORCH_INDEX, has_gpu
+from install.read_lock_files import REPOSITORY, Lock, lock_of
 
 SUMS = "SHA256SUMS"
 INSTALLER = Path(__file__).resolve().parent / "install.sh"

@@ -21,7 +21,7 @@ from queue import Empty, Queue
 from threading import Thread
 
 from install.check_system import GLIBC, MACHINE, PYTHONS
-from install.locks import LOCKS, REPOSITORY, UNUSED, Lock, lock_of, names_in
+from install.read_lock_files import LOCKS, REPOSITORY, UNUSED, Lock, lock_of, names_in
 from install.renew_locks import INDEX, INSTALLERS, NEVER
 
 REACH_SECONDS = 10

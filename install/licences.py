@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 
 # Licences that forbid the use in a hospital, or would bind TotalMAP's own code.
 FORBIDDEN = ("GPL", "AGPL", "GNU GENERAL PUBLIC", "GNU AFFERO", "NONCOMMERCIAL", "NON-COMMERCIAL")

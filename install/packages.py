@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from install.locks import REPOSITORY, Lock, lock_of
+from install.read_lock_files import REPOSITORY, Lock, lock_of
 from install.trim_and_compile import compile_all, compile_imported, trim
 
 # PyTorch's own index has the builds for the CPU.

@@ -29,7 +29,7 @@ from packaging.utils import (
 )
 
 from install.check_system import GLIBC, MACHINE, PYTHONS
-from install.locks import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
+from install.read_lock_files import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
 
 INDEX = "https://pypi.org/simple"
 TIMEOUT_SECONDS = 60

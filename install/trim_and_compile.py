@@ -15,7 +15,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from install.locks import REPOSITORY
+from install.read_lock_files import REPOSITORY
 
 TEST_FOLDERS = ("test", "tests")
 # PyTorch itself imports this folder, which tests the code of others.
@@ -36,7 +36,7 @@ ENTRY_POINTS = (
     "app.application",
     "cli.run",
     "cli.run_summary",
-    "cli.inspect_output",
+    "cli.print_series_of_input",
     "gateway.supervisor",
     "gateway.web.server",
     "totalmap.engine.totalsegmentator_api",

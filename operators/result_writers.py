@@ -7,16 +7,16 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import Release
+from totalmap.writers.html_report import write_report
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import nifti_warnings, write_nifti
 from totalmap.writers.overlay.writer import write_overlay
 from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
-from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
-from totalmap.writers.report import write_report
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap
+from totalmap.writers.source_with_derived_uids import needs_repaired_source, write_repaired_source
 from totalmap.writers.sr.writer import write_sr
 
 

@@ -13,7 +13,7 @@ from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.measure.label_statistics import Labels, LabelStatistics, label_statistics
-from totalmap.measure.slice_boxes import SliceBox, slice_boxes
+from totalmap.measure.structure_boxes_in_slices import SliceBox, slice_boxes
 from totalmap.structures import BoxContact, MeasuredStructure, Structure
 
 

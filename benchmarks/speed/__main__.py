@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.report_file import NO_GPU, cpu_model
 from benchmarks.speed.arithmetic_limit import GEMM_SIZE, flop_of_tile, gemm_flop_per_second
 from benchmarks.speed.contenders import (
     REPOSITORY,
@@ -42,9 +41,10 @@ from benchmarks.speed.contenders import (
 )
 from benchmarks.speed.network_sizes import NARROW_FEATURES, PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.process_measurement import measure
-from benchmarks.speed.race import Race, print_progress
+from benchmarks.speed.run_contenders_in_turn import Race, print_progress
 from benchmarks.speed.run_in_boxes import save_rough_labels
 from benchmarks.speed.table import FOOTNOTES, Limit, table
+from benchmarks.write_report import NO_GPU, cpu_model
 from tests.networks import build_models
 from tests.peer import peer_command
 from tests.phantom import SeriesSpec, write_series

@@ -25,7 +25,7 @@ from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Progress, find
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
 from totalmap.environment_variables import prepare_threads
 from totalmap.log import configure

@@ -15,9 +15,9 @@ from threading import Event, Lock, Thread
 
 from gateway.alarm.fault_detection import FaultDetector
 from gateway.alarm.ledger_failure_alarm import LedgerAlarm
+from gateway.alarm.message_channels import Way, sent_kinds, ways_of
 from gateway.alarm.message_sending import SECONDS_PER_DAY, MessageSender
 from gateway.alarm.message_text import MessageWriter
-from gateway.alarm.message_ways import Way, sent_kinds, ways_of
 from gateway.alarm.restart_counter import RestartCounter
 from gateway.config import AlarmKind, GatewaySettings
 from gateway.heartbeat import Silence, UnpausedClock

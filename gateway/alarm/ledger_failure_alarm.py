@@ -13,8 +13,8 @@ from threading import Event, Lock, Thread
 from typing import Any
 from uuid import uuid4
 
+from gateway.alarm.message_channels import Way, sent_kinds
 from gateway.alarm.message_text import MessageWriter
-from gateway.alarm.message_ways import Way, sent_kinds
 from gateway.config import AlarmKind, AlarmsSection, retry_seconds
 from gateway.store.alarm_messages import AlarmMessage
 from gateway.store.alarms import Alarm

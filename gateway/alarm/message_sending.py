@@ -2,8 +2,8 @@
 
 import time
 
+from gateway.alarm.message_channels import Way
 from gateway.alarm.message_text import MessageWriter
-from gateway.alarm.message_ways import Way
 from gateway.config import AlarmsSection, retry_seconds
 from gateway.store.alarm_messages import AlarmMessage, AlarmMessages
 from totalmap.errors import ResourceError

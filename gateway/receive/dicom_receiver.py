@@ -28,12 +28,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 from gateway.config import ReceiveSection, TlsSection
 from gateway.config.named_files import shown
 from gateway.receive.association_limits import AssociationLimits, Sender
-from gateway.receive.event_driven_association import make_event_driven
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.listening_server import Leave, ListeningServer
 from gateway.receive.message_limits import ReceiptMonitor
+from gateway.receive.pynetdicom_without_polling import make_event_driven
 from gateway.receive.receiver_processes import ReceiverProcess
-from gateway.receive.serve_associations import Admission, AssociationServer
+from gateway.receive.serve_accepted_connections import Admission, AssociationServer
 from gateway.store.file_storage import Storage
 from totalmap.dicom.transfer_syntaxes import PREFERRED
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError

@@ -18,7 +18,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from gateway.receive.association_limits import AssociationLimits, Place, Refusal, Sender
 from gateway.receive.receiver_processes import ReceiverProcess
-from gateway.receive.serve_associations import AssociationServer
+from gateway.receive.serve_accepted_connections import AssociationServer
 from gateway.tcp_keepalive import detect_dead_peer
 from totalmap.log import get_logger
 

@@ -16,7 +16,7 @@ from gateway.receive.association_limits import Refusal, Sender
 from gateway.receive.dicom_receiver import serving_handed_over
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import MAX_MESSAGE_BYTES, MAX_SETTINGS_BYTES
-from gateway.receive.serve_associations import AssociationServer
+from gateway.receive.serve_accepted_connections import AssociationServer
 from gateway.recent_log import keep_recent_log
 from gateway.store.database import open_database
 from gateway.store.file_storage import Storage

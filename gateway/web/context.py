@@ -7,10 +7,10 @@ from gateway.config import GatewaySettings
 from gateway.heartbeat import HeartbeatTable
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
+from gateway.store.count_events_for_metrics import EventCounts
 from gateway.store.database import Database
 from gateway.store.decisions import DecisionList
 from gateway.store.deliveries import DeliveryList
-from gateway.store.events_since_start import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from gateway.certificate_expiry import certificates
 from gateway.store.alarm_messages import AlarmMessages
 from gateway.store.alarms import AlarmList
+from gateway.store.count_events_for_metrics import Counted
 from gateway.store.counter_totals import SEGMENTATION_LIMITS_SECONDS
 from gateway.store.counts_for_page_and_metrics import (
     arriving_studies,
@@ -33,7 +34,6 @@ from gateway.store.database import Database
 from gateway.store.decision import DecisionKind
 from gateway.store.destination_states import DestinationStates
 from gateway.store.events import EventKind, ObjectKind
-from gateway.store.events_since_start import Counted
 from gateway.store.file_storage import BYTES_PER_GB
 from gateway.store.workers import LOST_SECONDS
 from gateway.web.context import WebContext

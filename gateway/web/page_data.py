@@ -24,7 +24,7 @@ from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.decision_form import DecisionForm, decision_form
 from gateway.web.health import Health
-from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
+from gateway.web.load_and_destinations_page_data import DestinationRow, Load, destination_rows, load
 from gateway.web.prepared_views import ViewableSeries, viewable_series
 from gateway.web.result_files import (
     PREVIEW_NAME,

@@ -7,7 +7,7 @@ from gateway.config import RuleSection
 from gateway.rule_matching import ComparedWithRules, RuleMatch, compared_with_rules, match
 from gateway.store.current_images_of_study import images
 from gateway.web.context import WebContext
-from gateway.web.rule_words import rule_sentences
+from gateway.web.describe_rule_in_words import rule_sentences
 from gateway.web.study_titles import StudyTitle
 
 SERIES_SHOWN = 20

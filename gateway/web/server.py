@@ -30,11 +30,11 @@ from gateway.web.account_endpoints import (
     AccountsPage,
     OwnAccountPage,
 )
+from gateway.web.alarm_message_links import message_links
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
 from gateway.web.decision_endpoints import WORKLIST_PATH, Decisions
 from gateway.web.login_endpoints import BEGIN_PATH, Login
-from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
 from gateway.web.page_endpoints import Actions, Pages

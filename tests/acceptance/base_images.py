@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine
 
 PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"

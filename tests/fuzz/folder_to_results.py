@@ -17,9 +17,9 @@ from totalmap.settings import GapPolicy, GeometrySection, Settings
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
-from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.source_with_derived_uids import needs_repaired_source, write_repaired_source
 from totalmap.writers.sr.writer import write_sr
 
 RULES = SelectionSection(

@@ -15,7 +15,9 @@ from tests.waiting import wait_until
 RESTARTS = 2
 
 
-def test_a_running_gateway_tells_a_failed_job_and_restarts_of_a_process(tmp_path: Path) -> None:
+def test_a_running_gateway_sends_alarms_about_a_failed_job_and_a_restarting_process(
+    tmp_path: Path,
+) -> None:
     docker = DockerStandIn(tmp_path / "docker")
     docker.fails(65, "no series has 10 slices")
     secret = tmp_path / "secret"

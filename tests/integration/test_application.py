@@ -203,7 +203,9 @@ def test_a_study_without_uids_is_refused_if_configured(
     done.fails_with(65, "InputError", "20 of 20 instances have no SOPClassUID")
 
 
-def test_a_run_needs_no_network(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_segmentation_run_makes_no_network_connection(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     isolate = shutil.which("unshare")
     probe = [isolate or "unshare", "--net", "true"]
     if isolate is None or subprocess.run(probe, check=False).returncode:
@@ -219,7 +221,7 @@ def test_a_run_needs_no_network(study: WrittenStudy, fast_models: Path, tmp_path
     assert process.returncode == 0, process.stderr
 
 
-def test_a_rough_task_that_finds_nothing_gives_results_without_seg(tmp_path: Path) -> None:
+def test_a_run_whose_rough_task_finds_nothing_gives_results_without_seg(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
     models = build_walk(tmp_path / "models", load_task("lung_nodules"))  # find what is stained
     finished = run(

@@ -39,7 +39,7 @@ def test_the_speed_benchmark_writes_its_table(tmp_path: Path) -> None:
     assert "Limit: 1 tiles" in text
 
 
-def test_the_sweep_of_shapes_finds_no_voxel_that_differs_from_totalsegmentator(
+def test_the_exactness_benchmark_finds_no_voxel_that_differs_from_totalsegmentator(
     tmp_path: Path,
 ) -> None:
     """Its first shape has the columns of one in which 6,860 voxels differed in the last column."""
@@ -96,7 +96,7 @@ def test_the_benchmark_of_rtstruct_writers_runs(tmp_path: Path) -> None:
     assert peer.startswith("rt-utils ")
 
 
-def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
+def test_the_benchmark_of_the_dicom_receivers_runs(tmp_path: Path) -> None:
     require_program("storescu", "dcmtk")
     require_program("Orthanc", "orthanc")
     report = tmp_path / "receiving.md"
@@ -117,7 +117,7 @@ def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     ]
 
 
-def test_the_benchmark_beside_idle_associations_runs(tmp_path: Path) -> None:
+def test_the_benchmark_of_receiving_beside_idle_associations_runs(tmp_path: Path) -> None:
     require_program("storescu", "dcmtk")
     report = tmp_path / "idle.md"
     command = [sys.executable, "-m", "benchmarks.idle_associations", "--instances", "8"]
@@ -146,7 +146,7 @@ def test_the_benchmark_of_the_dashboard_measures_every_page(tmp_path: Path) -> N
     assert "\na study " in done.stdout
 
 
-def test_the_benchmark_of_the_receivers_start_runs(tmp_path: Path) -> None:
+def test_the_benchmark_of_the_start_of_the_dicom_receiver_runs(tmp_path: Path) -> None:
     report = tmp_path / "gateway_start.md"
     command = [sys.executable, "-m", "benchmarks.gateway_start", "--instances", "500"]
     command += ["--folder", str(tmp_path), "--output", str(report)]

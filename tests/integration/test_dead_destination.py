@@ -24,7 +24,7 @@ def attempts(service: Service, job: Job) -> int:
     return found.attempts if found else 0
 
 
-def test_a_destination_that_was_away_for_a_day_gets_all_results_and_delays_no_other(
+def test_a_gateway_destination_away_for_a_day_gets_all_results_and_delays_no_other(
     quick_models: Path, tmp_path: Path
 ) -> None:
     port = free_port()

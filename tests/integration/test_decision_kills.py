@@ -115,7 +115,7 @@ def objects(archive: Archive) -> list[int]:
     return [len(archive.of_class(sop_class)) for sop_class in CLASSES]
 
 
-def test_every_decision_is_stored_and_delivered_once_while_processes_are_killed(
+def test_every_decision_on_results_is_stored_and_delivered_once_despite_killed_processes(
     quick_models: Path, tmp_path: Path
 ) -> None:
     series = write_series(tmp_path / "study", 300, SMALL)

@@ -152,11 +152,11 @@ def test_every_command_with_a_test_is_documented() -> None:
 
 
 @pytest.mark.parametrize("test", sorted({*PAGES.values(), *RUN_ELSEWHERE.values()}))
-def test_every_test_file_named_for_a_command_exists(test: str) -> None:
+def test_every_test_file_named_for_a_documented_command_exists(test: str) -> None:
     assert (REPOSITORY / test).is_file()
 
 
-def test_ci_runs_the_commands_that_no_test_runs() -> None:
+def test_ci_runs_the_documented_commands_that_no_test_runs() -> None:
     lines = (REPOSITORY / CI).read_text(encoding="utf-8").splitlines()
     commands_of_ci = [command for command, test in RUN_ELSEWHERE.items() if test == CI]
     assert set(commands_of_ci) <= set(lines)

@@ -55,18 +55,18 @@ def output() -> str:
     return "\n".join(texts)
 
 
-def test_every_mutant_ends_as_expected(output: str) -> None:
+def test_every_mutated_dicom_study_of_the_fuzzer_ends_as_expected(output: str) -> None:
     assert len(LINE.findall(output)) == MUTANTS
     assert "Traceback" not in output
 
 
-def test_mutants_succeed_and_fail_in_several_ways(output: str) -> None:
+def test_mutated_dicom_studies_of_the_fuzzer_succeed_and_fail_in_several_ways(output: str) -> None:
     outcomes = Counter(outcome for _, outcome, _ in LINE.findall(output))
     assert 0.1 * MUTANTS < outcomes["success"] < 0.9 * MUTANTS
     assert {"NoSuitableSeries", "InputError", "UnreadableInstance"} <= set(outcomes)
 
 
-def test_every_kind_of_mutation_occurs_among_the_mutants(output: str) -> None:
+def test_every_kind_of_mutation_occurs_among_the_studies_of_the_fuzzer(output: str) -> None:
     kinds = {
         words.split(": ")[0]
         for _, _, mutations in LINE.findall(output)
@@ -86,7 +86,7 @@ def errors(tmp_path: Path) -> Iterator[TextIO]:
         yield file
 
 
-def test_a_mutant_that_never_ends_is_stopped(errors: TextIO) -> None:
+def test_the_fuzzer_stops_a_mutated_study_that_never_ends(errors: TextIO) -> None:
     def never_end() -> None:
         with limited_time(errors, processor_seconds=0.1):
             while True:
@@ -96,7 +96,9 @@ def test_a_mutant_that_never_ends_is_stopped(errors: TextIO) -> None:
         never_end()
 
 
-def test_the_time_limit_of_a_mutant_counts_its_own_processor_time(errors: TextIO) -> None:
+def test_the_fuzzers_time_limit_counts_the_processor_time_of_a_mutated_study_alone(
+    errors: TextIO,
+) -> None:
     spin = "import time\nwhile time.process_time() < 1: pass"
     with limited_time(errors, processor_seconds=0.5):
         subprocess.run([sys.executable, "-c", spin], check=True)
@@ -113,7 +115,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     return volume_of(tmp_path_factory.getbasetemp() / "classic0")
 
 
-def test_the_volume_check_accepts_correct_volumes(volume: Volume, tmp_path: Path) -> None:
+def test_the_fuzzers_volume_check_accepts_correct_volumes(volume: Volume, tmp_path: Path) -> None:
     check_volume(volume)
     write_enhanced(tmp_path, 0, replace(SPEC, file_order="shuffled"))
     check_volume(volume_of(tmp_path))
@@ -141,13 +143,13 @@ def spoilt(volume: Volume, kind: str) -> Volume:
     "kind",
     ["mirrored slice", "swapped slices", "one voxel", "shifted", "mirrored", "stretched"],
 )
-def test_the_volume_check_finds_a_wrong_volume(volume: Volume, kind: str) -> None:
+def test_the_fuzzers_volume_check_finds_a_wrong_volume(volume: Volume, kind: str) -> None:
     check_volume(spoilt(volume, "nothing"))
     with pytest.raises(WrongVolume):
         check_volume(spoilt(volume, kind))
 
 
-def test_the_volume_check_finds_a_missing_slice(volume: Volume) -> None:
+def test_the_fuzzers_volume_check_finds_a_missing_slice(volume: Volume) -> None:
     with pytest.raises(WrongVolume, match="fit together"):
         check_volume(replace(volume, voxels=np.delete(volume.voxels, 3, axis=0)))
 
@@ -155,5 +157,5 @@ def test_the_volume_check_finds_a_missing_slice(volume: Volume) -> None:
 @pytest.mark.parametrize(
     "text", ["phantom^totalmap", "ID TM-PHANTOM-0001.", "born 19700102", "TMACC0001", "PHANTOM"]
 )
-def test_patient_data_in_messages_is_found(text: str) -> None:
+def test_the_fuzzer_finds_patient_data_in_messages(text: str) -> None:
     assert secrets_in(["nothing", text]) == [f"patient data in {text!r}"]

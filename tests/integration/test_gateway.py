@@ -107,7 +107,7 @@ def test_a_running_gateway_indexes_each_study_and_tests_its_destinations(
     assert states.all()["archive"].fault is None
 
 
-def test_a_study_that_grows_is_segmented_again_and_an_identical_one_is_not(
+def test_the_gateway_segments_a_study_that_grows_again_and_an_identical_one_not(
     service: Service, archive: Archive, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 20)
@@ -154,7 +154,7 @@ def _send_back(service: Service, results: Sequence[Dataset]) -> None:
     association.release()
 
 
-def test_a_study_that_grows_during_its_job_supersedes_the_job(
+def test_a_study_that_grows_during_its_gateway_job_supersedes_the_job(
     service: Service, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 21, LONG)
@@ -168,7 +168,7 @@ def test_a_study_that_grows_during_its_job_supersedes_the_job(
     service.wait_for(second, JobState.SEGMENTED)
 
 
-def test_the_study_of_a_sender_that_dies_is_waited_for_longer(
+def test_the_gateway_waits_longer_for_the_study_of_a_sender_that_dies(
     service: Service, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 22)
@@ -181,7 +181,9 @@ def test_the_study_of_a_sender_that_dies_is_waited_for_longer(
     service.jobs.cancel(job.job_id, "test")
 
 
-def test_a_study_from_two_senders_makes_one_job(service: Service, tmp_path: Path) -> None:
+def test_a_study_from_two_senders_makes_one_job_in_the_gateway(
+    service: Service, tmp_path: Path
+) -> None:
     instances = datasets(tmp_path, 23)
     port = service.settings.receive.port
     first, second = associate(port, "CT1"), associate(port, "CT2")
@@ -196,7 +198,7 @@ def test_a_study_from_two_senders_makes_one_job(service: Service, tmp_path: Path
     service.wait_for(job, JobState.SEGMENTED)
 
 
-def test_content_of_another_sender_holds_a_study_until_a_user_decides(
+def test_content_of_another_sender_holds_a_study_in_the_gateway_until_a_user_decides(
     service: Service, archive: Archive, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 34)
@@ -235,7 +237,9 @@ def test_content_of_another_sender_holds_a_study_until_a_user_decides(
     assert not conflicts.is_held(study)
 
 
-def test_urgent_jobs_start_first_when_a_pause_ends(service: Service, tmp_path: Path) -> None:
+def test_urgent_jobs_start_first_when_a_pause_of_the_gateway_ends(
+    service: Service, tmp_path: Path
+) -> None:
     WorkerList(service.database).pause("somebody", is_paused=True)
     routine = [datasets(tmp_path / str(seed), seed) for seed in (24, 25)]
     for instances in routine:
@@ -251,7 +255,7 @@ def test_urgent_jobs_start_first_when_a_pause_ends(service: Service, tmp_path: P
     assert begun == sorted(begun)
 
 
-def test_a_running_job_is_cancelled_and_the_next_job_starts(
+def test_cancelling_a_running_gateway_job_lets_the_next_job_start(
     service: Service, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path / "one", 27)
@@ -269,7 +273,7 @@ def test_a_running_job_is_cancelled_and_the_next_job_starts(
     assert found.reason == "cancelled by somebody"
 
 
-def test_a_stop_returns_the_running_job_to_the_queue_without_an_attempt(
+def test_a_stop_of_the_gateway_returns_the_running_job_to_the_queue_without_an_attempt(
     service: Service, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 29, LONG)
@@ -284,7 +288,7 @@ def test_a_stop_returns_the_running_job_to_the_queue_without_an_attempt(
     assert service.wait_for(job, JobState.SEGMENTED).attempts == 1
 
 
-def test_rejected_results_are_held_back_or_sent_to_reject_destinations(
+def test_the_gateway_holds_rejected_results_back_or_sends_them_to_reject_destinations(
     archive: Archive, tmp_path: Path
 ) -> None:
     """The demo model counts the vertebrae wrongly in voxels of 5 mm."""
@@ -339,7 +343,7 @@ def test_a_gateway_with_wrong_settings_says_why_and_ends(
     assert "Traceback" not in done.stderr
 
 
-def test_a_drain_finishes_and_delivers_all_jobs_and_ends_the_gateway(
+def test_a_drain_finishes_and_delivers_all_jobs_of_the_gateway_and_ends_it(
     archive: Archive, tmp_path: Path
 ) -> None:
     with running_service(

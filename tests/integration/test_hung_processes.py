@@ -62,7 +62,7 @@ def processes(service: Service) -> dict[str, int | None]:
     return {role: service.pid(role) for role in ROLES}
 
 
-def test_every_process_that_is_stopped_is_restarted_and_no_attempt_is_lost(
+def test_every_hung_process_of_the_gateway_is_restarted_and_no_attempt_is_lost(
     tmp_path: Path, docker: DockerStandIn
 ) -> None:
     with running(tmp_path, docker) as service:
@@ -89,7 +89,7 @@ def is_for_others(path: Path) -> bool:
     return bool(stat.S_IMODE(path.lstat().st_mode) & 0o077)
 
 
-def test_a_pause_of_the_whole_machine_restarts_nothing(
+def test_a_pause_of_the_whole_machine_restarts_no_process_of_the_gateway(
     tmp_path: Path, docker: DockerStandIn
 ) -> None:
     with running(tmp_path, docker) as service:
@@ -108,7 +108,7 @@ def test_a_pause_of_the_whole_machine_restarts_nothing(
         assert (done.attempts, done.run) == (1, 1)
 
 
-def test_a_job_that_takes_too_long_is_dead_and_its_container_removed(
+def test_a_gateway_job_that_takes_too_long_is_dead_and_its_container_removed(
     tmp_path: Path, docker: DockerStandIn
 ) -> None:
     with running(tmp_path, docker, time_out_minutes=0.02) as service:

@@ -118,7 +118,7 @@ def test_simpleitk_reads_a_seg_of_one_structure_at_its_place(
     np.testing.assert_array_equal(mask, whole_bytes.labels[slices] == LIVER)
 
 
-def test_simpleitk_reads_the_frames_of_several_structures_without_their_spacing(
+def test_simpleitk_reads_the_seg_frames_of_several_structures_without_their_spacing(
     whole_bytes: Segmentation, tmp_path: Path
 ) -> None:
     """It takes all frames as one stack: those of the second structure begin at the bottom again."""
@@ -129,7 +129,7 @@ def test_simpleitk_reads_the_frames_of_several_structures_without_their_spacing(
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image) > 0, frames > 0)
 
 
-def test_gdcm_reads_every_frame_whose_rows_fill_whole_bytes(
+def test_gdcm_reads_every_seg_frame_whose_rows_fill_whole_bytes(
     whole_bytes: Segmentation, tmp_path: Path
 ) -> None:
     path = written_seg(whole_bytes, tmp_path)
@@ -144,7 +144,9 @@ def test_gdcm_expects_padded_rows_in_a_seg_with_other_columns(study: StudyWithRe
     assert len(pixels_of_gdcm(path)) == padded > len(seg.PixelData)
 
 
-def test_gdcm_and_simpleitk_take_a_label_map_for_no_image(study: StudyWithResults) -> None:
+def test_gdcm_and_simpleitk_do_not_read_a_seg_label_map_as_an_image(
+    study: StudyWithResults,
+) -> None:
     path = str(study.path("SEG label map"))
     reader = gdcm.ImageReader()
     reader.SetFileName(path)

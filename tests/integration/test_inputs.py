@@ -38,7 +38,9 @@ def totalmap(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_folder_of_two_patients_is_refused_with_advice(patients: Path, tmp_path: Path) -> None:
+def test_totalmap_run_refuses_a_folder_of_two_patients_with_advice(
+    patients: Path, tmp_path: Path
+) -> None:
     done = totalmap("run", patients, tmp_path / "out", "--models", DEMO_MODELS)
     assert done.returncode == 65
     assert "the input holds 2 studies: choose one with --study" in done.stdout
@@ -46,7 +48,7 @@ def test_a_folder_of_two_patients_is_refused_with_advice(patients: Path, tmp_pat
     assert json.loads((tmp_path / "out" / "status.json").read_text())["outcome"] == "failed"
 
 
-def test_all_studies_end_in_one_summary_and_the_worst_exit_status(
+def test_a_run_of_all_studies_prints_one_summary_and_ends_with_the_worst_exit_status(
     patients: Path, tmp_path: Path
 ) -> None:
     done = totalmap("run", patients, tmp_path / "out", "--all", "--models", DEMO_MODELS)
@@ -60,14 +62,18 @@ def test_all_studies_end_in_one_summary_and_the_worst_exit_status(
         assert status["error"]["exit_status"] == 65
 
 
-def test_one_study_and_all_studies_exclude_each_other(patients: Path, tmp_path: Path) -> None:
+def test_the_options_for_one_study_and_for_all_studies_exclude_each_other(
+    patients: Path, tmp_path: Path
+) -> None:
     done = totalmap("run", patients, tmp_path / "out", "--all", "--study", "1")
     assert done.returncode == 64
     assert "--study takes one study and --all takes every study" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_the_application_takes_a_study_by_number(patients: Path, tmp_path: Path) -> None:
+def test_the_application_segments_the_study_chosen_by_number(
+    patients: Path, tmp_path: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "app", f"-i{patients}", f"-o{tmp_path}", "--study", "2"],
         cwd=REPOSITORY,
@@ -81,7 +87,7 @@ def test_the_application_takes_a_study_by_number(patients: Path, tmp_path: Path)
     assert status["error"]["kind"] == "NoSuitableSeries"
 
 
-def test_a_stopped_run_on_an_archive_leaves_no_files_behind(
+def test_a_stopped_run_on_a_zip_archive_leaves_no_temporary_files_behind(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     archive = shutil.make_archive(str(tmp_path / "study"), "zip", phantom_series.folder)

@@ -100,7 +100,7 @@ def test_dcmjs_reads_names_colours_and_contours_of_a_structure_set(
     np.testing.assert_array_equal(study.filled(contours), study.written.labels)
 
 
-def test_cornerstone_finds_the_measurements_of_a_report(
+def test_cornerstone_finds_the_measurements_of_an_sr_report(
     study: StudyWithResults, read: dict[str, Any]
 ) -> None:
     groups = [group["items"] for group in read["report"]["groups"]]
@@ -117,6 +117,6 @@ def test_cornerstone_finds_the_measurements_of_a_report(
         ]
 
 
-def test_cornerstone_draws_no_measurement_of_a_report(read: dict[str, Any]) -> None:
+def test_cornerstone_draws_no_measurement_of_an_sr_report(read: dict[str, Any]) -> None:
     """It draws lines and points over images, and a volume is neither: docs/viewers.md says so."""
     assert read["report"]["tools"] == {}

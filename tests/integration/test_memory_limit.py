@@ -45,7 +45,7 @@ def run_limited(limit_bytes: int, study: Path, models: Path, folder: Path) -> Fi
     return Finished(process, output)
 
 
-def test_a_study_that_exceeds_the_limit_of_the_control_group_is_refused_before_it_starts(
+def test_a_study_beyond_the_memory_limit_of_the_control_group_is_refused_before_its_run(
     study: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     run_limited(3 * GB, study, fast_models, tmp_path).fails_with(
@@ -53,7 +53,7 @@ def test_a_study_that_exceeds_the_limit_of_the_control_group_is_refused_before_i
     )
 
 
-def test_a_study_that_does_not_fit_beside_another_run_is_refused_before_it_starts(
+def test_a_study_that_does_not_fit_in_memory_beside_another_run_is_refused_at_once(
     study: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     with memory_held(3.0, tmp_path):

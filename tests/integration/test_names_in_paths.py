@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_no_message_log_or_report_holds_a_path_or_a_name(
+def test_no_message_log_or_report_repeats_an_input_path_or_a_patient_name(
     export: Path, tmp_path: Path, case: str
 ) -> None:
     change, expected = CASES[case]

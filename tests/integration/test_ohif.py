@@ -21,10 +21,10 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap
+from totalmap.writers.source_with_derived_uids import write_repaired_source
 
 SEGS: dict[str, Callable[[Segmentation, Settings, Release], tuple[Result, ...]]] = {
     "SEG": write_seg,

@@ -216,7 +216,9 @@ BEFORE = {
 }
 
 
-def test_the_commands_of_the_page_install_run_upgrade_and_restore_a_gateway(place: Place) -> None:
+def test_the_commands_of_the_operations_page_install_upgrade_and_restore_a_gateway(
+    place: Place,
+) -> None:
     page = commands(PAGE)
     said: dict[str, str] = {}
     with running_postgres() as url:

@@ -19,10 +19,10 @@ from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.overlay.writer import write_overlay
 from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview
-from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap
+from totalmap.writers.source_with_derived_uids import write_repaired_source
 from totalmap.writers.sr.writer import write_sr
 
 BEFORE_META = 128 + 4 + 12  # bytes: preamble, prefix, and the element that holds the length
@@ -59,7 +59,7 @@ def orthanc(
 
 @pytest.mark.parametrize("send", [Orthanc.store, Orthanc.stow], ids=["C-STORE", "STOW-RS"])
 @pytest.mark.parametrize("write", OBJECTS.values(), ids=OBJECTS)
-def test_orthanc_stores_and_returns_every_object_unchanged(
+def test_orthanc_stores_and_returns_every_result_object_unchanged(
     orthanc: Orthanc,
     true_segmentation: Segmentation,
     write: Write,

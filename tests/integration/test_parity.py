@@ -156,7 +156,7 @@ def test_a_stack_thinner_than_a_tile_is_labelled_as_in_totalsegmentator(
     assert_equal_labels(peer, written.folder, full_models, tmp_path, Variant.FULL)
 
 
-def test_an_image_in_three_parts_is_labelled_as_in_totalsegmentator(
+def test_an_image_segmented_in_three_parts_is_labelled_as_in_totalsegmentator(
     peer: Peer, full_models: Path, tmp_path: Path
 ) -> None:
     """TotalSegmentator splits very large images; here an option makes it split a small one."""

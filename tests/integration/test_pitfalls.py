@@ -209,7 +209,9 @@ def test_a_rescale_that_differs_between_slices_gives_correct_hu(tmp_path: Path) 
     np.testing.assert_array_equal(volume_of(tmp_path).voxels, hu.astype(np.float32))
 
 
-def test_a_localizer_is_not_selected_in_any_order_of_files(tmp_path: Path) -> None:
+def test_a_localizer_is_never_selected_for_segmentation_in_any_order_of_files(
+    tmp_path: Path,
+) -> None:
     # App SDK: the localizer was chosen in 1 of 8 loads, by the order of os.listdir.
     # TotalSegmentator crashes on a folder that holds one.
     ct = write_series(tmp_path / "m", 3, SPEC)

@@ -43,7 +43,7 @@ def other_host(service: Service, name: str) -> Iterator["subprocess.Popen[bytes]
         process.wait()
 
 
-def test_the_job_of_a_lost_machine_is_taken_over_within_a_minute(
+def test_the_gateway_on_postgres_takes_over_the_job_of_a_lost_machine_within_a_minute(
     service: Service, tmp_path: Path
 ) -> None:
     worker_list = WorkerList(service.database)

@@ -9,7 +9,7 @@ from tests.control_group import processor_limit
 from tests.waiting import WAIT_SECONDS
 
 
-def test_shortcuts_are_compared_with_the_threads_of_a_run_in_a_container_of_one_processor(
+def test_arithmetic_shortcuts_are_compared_with_the_threads_of_a_one_processor_container(
     fast_models: Path,
 ) -> None:
     words = [sys.executable, "-m", "cli", "models", "shortcuts", "total", "--variant", "fast"]

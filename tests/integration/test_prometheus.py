@@ -81,7 +81,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
             yield client
 
 
-def test_prometheus_answers_each_query_of_the_dashboard(prometheus: httpx.Client) -> None:
+def test_prometheus_answers_each_query_of_the_monitoring_dashboard(
+    prometheus: httpx.Client,
+) -> None:
     assert answer(prometheus, 'up{job="totalmap"}')[0]["value"][1] == "1"
     queries = dashboard_queries()
     assert len(queries) > 20

@@ -79,7 +79,7 @@ def send_study(service: Service, folder: Path, seed: int) -> Job:
     return service.wait_for(service.job_of(header.StudyInstanceUID), JobState.RUNNING)
 
 
-def test_a_reload_replaces_each_process_when_its_work_is_done_and_loses_none(
+def test_a_settings_reload_replaces_each_gateway_process_after_its_work_and_loses_none(
     service: Service, docker: DockerStandIn, tmp_path: Path
 ) -> None:
     before = wait_until_all_run(service)
@@ -114,7 +114,9 @@ def test_a_reload_replaces_each_process_when_its_work_is_done_and_loses_none(
     taken.release()
 
 
-def test_settings_that_can_not_be_used_are_refused_as_a_whole(service: Service) -> None:
+def test_a_reload_refuses_gateway_settings_that_can_not_be_used_as_a_whole(
+    service: Service,
+) -> None:
     before, text = wait_until_all_run(service), service.file.read_text()
     for section, key, value, says in (
         ("receive", "prot", 104, "receive.prot"),
@@ -135,7 +137,7 @@ def test_settings_that_can_not_be_used_are_refused_as_a_whole(service: Service) 
     assert "nothing has changed" in reload(service).stdout
 
 
-def test_a_hangup_signal_reloads_the_settings_and_the_outcome_is_recorded(
+def test_a_hangup_signal_reloads_the_gateway_settings_and_the_outcome_is_recorded(
     service: Service,
 ) -> None:
     wait_until_all_run(service)

@@ -47,7 +47,9 @@ def serving(file: Path, output: Path) -> Iterator[None]:
                 process.send_signal(signal.SIGTERM)
 
 
-def test_after_an_upgrade_only_the_accounts_that_are_added_may_log_in(tmp_path: Path) -> None:
+def test_after_an_upgrade_from_the_shared_password_only_added_accounts_may_log_in(
+    tmp_path: Path,
+) -> None:
     port, output = free_port(), tmp_path / "output"
     file = settings_file(tmp_path, port)
 

@@ -43,11 +43,11 @@ def test_make_docs_runs_the_command_that_builds_the_site() -> None:
     assert f"python {' '.join(BUILD)}\n" in done.stdout
 
 
-def test_no_page_loads_anything_from_another_server(site: Path) -> None:
+def test_no_page_of_the_documentation_site_loads_anything_from_another_server(site: Path) -> None:
     assert external_resources(site) == []
 
 
-def test_the_site_has_every_document_and_module_of_the_library(site: Path) -> None:
+def test_the_documentation_site_has_every_document_and_module_of_the_library(site: Path) -> None:
     for document in (REPOSITORY / "docs").glob("*.md"):
         name = "index" if document.name == "README.md" else document.stem
         assert (site / f"{name}.html").is_file(), document
@@ -55,7 +55,7 @@ def test_the_site_has_every_document_and_module_of_the_library(site: Path) -> No
     assert "affine_lps" in geometry
 
 
-def test_linked_files_outside_the_documents_are_pages_of_the_site(site: Path) -> None:
+def test_linked_files_outside_the_documents_are_pages_of_the_documentation_site(site: Path) -> None:
     for document in (REPOSITORY / "docs").glob("*.md"):
         path = f"docs/{document.name}"
         for link in linked_paths(document.read_text(encoding="utf-8"), path):
@@ -65,7 +65,9 @@ def test_linked_files_outside_the_documents_are_pages_of_the_site(site: Path) ->
                 assert (site / page).is_file(), (path, link)
 
 
-def test_the_search_works_without_a_server_or_a_network(site: Path) -> None:
+def test_the_search_of_the_documentation_site_works_without_a_server_or_a_network(
+    site: Path,
+) -> None:
     page = (site / "index.html").as_uri()
     seen = browse(DRIVER, page=page, words="storage commitment")
     assert seen["errors"] == []

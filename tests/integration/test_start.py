@@ -71,7 +71,7 @@ def imported(*words: str) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_help_text_imports_no_slow_package(command: str) -> None:
+def test_a_help_text_of_the_command_line_imports_no_slow_package(command: str) -> None:
     packages = imported(*command.split(), "--help")
     assert "typer" in packages
     assert not packages & SLOW

@@ -73,7 +73,7 @@ def test_a_run_stopped_during_segmentation_prints_one_line(
     check_status(tmp_path, stop)
 
 
-def test_a_run_stopped_before_it_begins_ends_with_75(
+def test_a_run_stopped_before_it_begins_ends_with_status_75(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     with started("run", phantom_series.folder, tmp_path, "-m", DEMO_MODELS) as process:
@@ -121,7 +121,7 @@ def read(terminal: int) -> Iterator[str]:
             return
 
 
-def test_a_stopped_verification_removes_its_temporary_folder(
+def test_a_stopped_verify_command_removes_its_temporary_folder(
     phantom_series: WrittenSeries,
     true_segmentation: Segmentation,
     settings: Settings,

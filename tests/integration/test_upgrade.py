@@ -17,7 +17,9 @@ from tests.service import FEW_RESULTS, running_service
 OLD_STORE = REPOSITORY / "tests" / "store-0.1.0.zip"
 
 
-def test_jobs_that_version_0_1_0_queued_are_run_once(quick_models: Path, tmp_path: Path) -> None:
+def test_jobs_that_gateway_version_0_1_0_queued_are_run_once(
+    quick_models: Path, tmp_path: Path
+) -> None:
     with ZipFile(OLD_STORE) as store:
         store.extractall(tmp_path / "storage")
     with running_service(
@@ -49,7 +51,7 @@ def is_open(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(
+def test_a_gateway_ledger_that_is_migrated_to_postgres_segments_nothing_again(
     quick_models: Path, tmp_path: Path
 ) -> None:
     storage = tmp_path / "storage"

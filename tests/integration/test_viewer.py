@@ -100,7 +100,7 @@ def seen(
         return view_all(filled, written, folder / "outputs")
 
 
-def test_the_viewer_breaks_no_rule_of_the_browser_and_asks_nobody_else(
+def test_the_viewer_causes_no_browser_error_and_loads_nothing_from_another_server(
     seen: dict[str, Any],
 ) -> None:
     assert seen["errors"] == []
@@ -109,7 +109,7 @@ def test_the_viewer_breaks_no_rule_of_the_browser_and_asks_nobody_else(
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("kind", ["bright", "coloured"])
-def test_a_marker_is_where_a_radiologist_expects_it(
+def test_a_marker_in_the_viewer_is_where_a_radiologist_expects_it(
     seen: dict[str, Any], written: dict[str, WrittenSeries], name: str, kind: str
 ) -> None:
     for plane, expected in expected_centres(written[name]).items():
@@ -168,12 +168,12 @@ def centre(plane: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_the_value_and_the_structure_of_the_place_are_named(
+def test_the_viewer_names_the_value_and_the_structure_at_the_pointer(
     seen: dict[str, Any], name: str
 ) -> None:
     assert seen["seen"][name]["value"] == "2000 HU"
     assert seen["seen"][name]["pointed"] == "Spleen"
 
 
-def test_only_a_tilted_series_is_said_to_be_tilted(seen: dict[str, Any]) -> None:
+def test_the_viewer_calls_only_a_tilted_series_tilted(seen: dict[str, Any]) -> None:
     assert [name for name, found in seen["seen"].items() if found["isTilted"]] == ["tilted"]

@@ -46,7 +46,7 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def test_fifty_studies_take_no_more_memory_than_ten(
+def test_a_warm_engine_takes_no_more_memory_for_fifty_studies_than_for_ten(
     volumes: list[Volume], small_models: Path
 ) -> None:
     engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)
@@ -60,7 +60,7 @@ def test_fifty_studies_take_no_more_memory_than_ten(
     assert resident_bytes() - settled < GROWTH_LIMIT_BYTES
 
 
-def test_progress_reports_the_tiles_done_and_all_tiles(
+def test_progress_of_the_engine_reports_the_tiles_done_and_all_tiles(
     volumes: list[Volume], small_models: Path
 ) -> None:
     told: list[tuple[int, int]] = []

@@ -101,7 +101,9 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
     log.keep({**rejected, "timestamp": "2026-12-01T10:00:00.5Z"})
 
 
-def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job(gateway: Filled) -> None:
+def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job_on_the_gateway_page(
+    gateway: Filled,
+) -> None:
     said = use_page(gateway)
     seen = said["seen"]
     assert said["errors"] == []

@@ -137,7 +137,7 @@ POINTS = (
 
 
 @pytest.mark.parametrize("number", range(ROUNDS * len(POINTS)))
-def test_a_study_is_delivered_once_whichever_process_is_killed(
+def test_a_study_is_delivered_once_whichever_gateway_process_is_killed(
     service: Service, archive: Archive, tmp_path: Path, number: int
 ) -> None:
     kill = POINTS[number % len(POINTS)]
@@ -161,7 +161,7 @@ def test_a_study_is_delivered_once_whichever_process_is_killed(
     assert len(made) == 1, "one study has one SEG"
 
 
-def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(
+def test_the_gateway_gives_up_a_study_that_kills_its_worker_and_goes_on_with_others(
     service: Service, tmp_path: Path
 ) -> None:
     poison = send_study(service, tmp_path / "poison", seed=1)

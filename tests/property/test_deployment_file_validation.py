@@ -32,7 +32,7 @@ def check(texts: dict[Path, str]) -> None:
     piece=st.sampled_from(PIECES) | st.text(max_size=5),
     name=st.sampled_from([JSON_NAME, YAML_NAME]),
 )
-def test_validation_never_fails_if_a_piece_of_a_file_is_replaced(
+def test_validation_of_deployment_files_never_fails_if_a_piece_is_replaced(
     base: str, start: float, length: int, piece: str, name: Path
 ) -> None:
     at = int(start * len(base))
@@ -40,12 +40,14 @@ def test_validation_never_fails_if_a_piece_of_a_file_is_replaced(
 
 
 @given(base=st.sampled_from([DOCKER, ARGO, TEMPLATE, STEPS]), lines=st.sets(st.integers(0, 110)))
-def test_validation_never_fails_if_lines_are_left_out(base: str, lines: set[int]) -> None:
+def test_validation_of_deployment_files_never_fails_if_lines_are_left_out(
+    base: str, lines: set[int]
+) -> None:
     kept = [line for number, line in enumerate(base.splitlines()) if number not in lines]
     check({YAML_NAME: "\n".join(kept)})
 
 
 @given(text=st.text())
-def test_validation_never_fails_for_any_text(text: str) -> None:
+def test_validation_of_deployment_files_never_fails_for_any_text(text: str) -> None:
     check({YAML_NAME: text})
     check({JSON_NAME: text})

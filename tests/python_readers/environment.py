@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.kept_downloads import kept_folder, last_line
 
 HERE = Path(__file__).parent

@@ -67,16 +67,16 @@ def shown_layers() -> dict[str, list[str]]:
     return {name: block.strip().splitlines() for name, block in blocks}
 
 
-def test_the_page_has_at_most_220_lines() -> None:
+def test_the_architecture_page_has_at_most_220_lines() -> None:
     assert len(PAGE.splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_page_names_every_package(package: str) -> None:
+def test_the_architecture_page_names_every_package(package: str) -> None:
     assert f"{package}/" in named_paths()
 
 
-def test_every_file_and_folder_that_the_page_names_exists() -> None:
+def test_every_file_and_folder_that_the_architecture_page_names_exists() -> None:
     paths = named_paths()
     assert len(paths) > len(PACKAGES)
     wrong = [path for path in paths if not (REPOSITORY / path).exists()]
@@ -85,23 +85,25 @@ def test_every_file_and_folder_that_the_page_names_exists() -> None:
 
 
 @pytest.mark.parametrize(("name", "files"), names_and_files())
-def test_a_file_beside_each_name_of_the_page_defines_it(name: str, files: frozenset[str]) -> None:
+def test_a_file_beside_each_name_of_the_architecture_page_defines_it(
+    name: str, files: frozenset[str]
+) -> None:
     defined = {each for file in files for each in defined_names(REPOSITORY / file)}
     assert name in defined
 
 
-def test_the_page_shows_the_layers_that_import_linter_checks() -> None:
+def test_the_architecture_page_shows_the_layers_that_import_linter_checks() -> None:
     layers = {
         contract["name"]: contract["layers"] for contract in CONTRACTS if "layers" in contract
     }
     assert shown_layers() == layers
 
 
-def test_the_page_lists_the_imports_that_import_linter_forbids() -> None:
+def test_the_architecture_page_lists_the_imports_that_import_linter_forbids() -> None:
     forbidden = [contract["name"] for contract in CONTRACTS if contract["type"] == "forbidden"]
     assert re.findall(r"^- (.+)\.$", PAGE, re.MULTILINE) == forbidden
 
 
-def test_the_page_says_where_something_new_goes() -> None:
+def test_the_architecture_page_says_where_something_new_goes() -> None:
     _, _, section = PAGE.partition("## Where something new goes")
     assert set(re.findall(r"^\| ([^|]+?) \|", section, re.MULTILINE)) >= NEW_THINGS

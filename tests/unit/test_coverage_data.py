@@ -58,7 +58,9 @@ def cut_off(whole: bytes, pages: int) -> bytes:
     return whole[: pages * PAGE_BYTES].ljust(len(whole), b"\0")
 
 
-def test_data_of_a_process_that_was_killed_while_it_wrote_is_removed(tmp_path: Path) -> None:
+def test_coverage_data_of_a_process_that_was_killed_while_it_wrote_is_removed(
+    tmp_path: Path,
+) -> None:
     data = tmp_path / "data"
     whole = written(tmp_path / "data.whole")
     n_pages = len(whole) // PAGE_BYTES
@@ -70,13 +72,15 @@ def test_data_of_a_process_that_was_killed_while_it_wrote_is_removed(tmp_path: P
     assert lines_of("/repository/file_299.py", data) == list(range(1, 500))
 
 
-def test_whole_data_is_kept(tmp_path: Path) -> None:
+def test_whole_coverage_data_is_kept(tmp_path: Path) -> None:
     written(tmp_path / "data.whole")
     assert remove_damaged(tmp_path) == []
     assert (tmp_path / "data.whole").exists()
 
 
-def test_a_process_counts_unless_it_was_killed_and_damages_no_data(tmp_path: Path) -> None:
+def test_the_coverage_of_a_process_counts_unless_it_was_killed_and_damages_no_data(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "starts_two.py"
     script.write_text(STARTS_TWO.replace("{repository!r}", repr(str(REPOSITORY))))
     data = tmp_path / "data"

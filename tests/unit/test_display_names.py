@@ -12,7 +12,7 @@ from totalmap.display_names import display_name, in_sentence, pair_in_sentence
         ("lesion_of_another_tool", "lesion of another tool", "lesion of another tool"),
     ],
 )
-def test_structure_has_one_display_name(name: str, shown: str, within: str | None) -> None:
+def test_a_structure_has_one_display_name(name: str, shown: str, within: str | None) -> None:
     assert display_name(name) == shown
     assert in_sentence(name) == (within or shown[0].lower() + shown[1:])
 
@@ -26,5 +26,5 @@ def test_structure_has_one_display_name(name: str, shown: str, within: str | Non
         ("ventricle_body_left", "body of lateral ventricle"),
     ],
 )
-def test_pair_is_named_without_its_side(left: str, pair: str) -> None:
+def test_a_pair_of_structures_is_named_without_its_side(left: str, pair: str) -> None:
     assert pair_in_sentence(left) == pair

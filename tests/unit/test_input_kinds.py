@@ -18,19 +18,19 @@ ROWS = [
 TESTS = sorted({row[-1] for row in ROWS})
 
 
-def test_each_row_of_the_table_of_files_has_four_cells() -> None:
+def test_each_row_of_the_documented_table_of_files_has_four_cells() -> None:
     assert len(ROWS) > 30
     assert {len(row) for row in ROWS} == {4}
     assert all(cell for row in ROWS for cell in row)
 
 
-def test_rows_of_the_table_of_files_are_sorted_and_unique() -> None:
+def test_rows_of_the_documented_table_of_files_are_sorted_and_unique() -> None:
     keys = [(topic.lower(), kind.lower()) for topic, kind, _, _ in ROWS]
     assert keys == sorted(set(keys))
 
 
 @pytest.mark.parametrize("named", TESTS)
-def test_every_test_that_the_table_of_files_names_exists(named: str) -> None:
+def test_every_test_that_the_documented_table_of_files_names_exists(named: str) -> None:
     match = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", named)
     assert match is not None
     tree = ast.parse((REPOSITORY / match[1]).read_text(encoding="utf-8"))

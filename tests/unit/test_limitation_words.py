@@ -43,7 +43,7 @@ def test_every_result_names_a_limitation_by_the_same_word(limitation: Limitation
     assert word in (words.note or INCOMPLETE_EXPLAINED).lower()
 
 
-def test_remarks_have_the_numbers_of_every_limitation() -> None:
+def test_remarks_on_a_measurement_have_the_numbers_of_every_limitation() -> None:
     assert remarks(LIMITED) == (
         "incomplete: touches the left and superior edges of the field of view; "
         "very small: fewer than 27 voxels (12); "
@@ -52,12 +52,12 @@ def test_remarks_have_the_numbers_of_every_limitation() -> None:
     assert remarks(WHOLE) == ""
 
 
-def test_remark_on_pieces_never_rounds_the_largest_share_up_to_all() -> None:
+def test_the_remark_on_pieces_never_rounds_the_largest_share_up_to_all() -> None:
     crumb = replace(WHOLE, components=2, largest_share=0.9997)
     assert remarks(crumb) == "2 separate pieces, the largest is 99%"
 
 
-def test_legend_note_is_that_of_the_first_limitation_that_has_one() -> None:
+def test_the_legend_note_on_a_structure_is_that_of_the_first_limitation_that_has_one() -> None:
     assert legend_note(LIMITED) == "very small"
     assert legend_note(replace(LIMITED, voxels=5000)) == "2 pieces"
     assert legend_note(replace(WHOLE, faces=(Face.LEFT,))) == ""
@@ -86,5 +86,5 @@ def test_a_finding_lists_the_touched_edges_as_a_sentence_does(
     assert words in incomplete_sentence("liver", faces)
 
 
-def test_code_meaning_names_the_edge_of_the_field_of_view() -> None:
+def test_the_code_meaning_of_a_cut_structure_names_the_edge_of_the_field_of_view() -> None:
     assert edge_meaning(Face.SUPERIOR) == "Incomplete: touches superior edge of field of view"

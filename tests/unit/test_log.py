@@ -36,7 +36,7 @@ def test_events_below_the_log_level_are_not_written(capsys: pytest.CaptureFixtur
     assert "run_failed" in text
 
 
-def test_the_sdk_can_not_log_attribute_values_of_a_study() -> None:
+def test_the_monai_sdk_can_not_log_attribute_values_of_a_study() -> None:
     """monai.deploy logs values of the study at INFO on the root logger."""
     log.configure()
     assert logging.getLogger().getEffectiveLevel() >= logging.WARNING

@@ -66,7 +66,7 @@ def test_a_processor_quota_is_rounded_down_to_whole_processors(
     assert usable_processors(proc) == processors
 
 
-def test_the_smallest_limit_of_all_groups_above_a_process_counts(tmp_path: Path) -> None:
+def test_the_smallest_limit_of_all_control_groups_above_a_process_counts(tmp_path: Path) -> None:
     proc = new_machine(
         tmp_path,
         {
@@ -96,7 +96,7 @@ def test_the_smallest_limit_of_all_groups_above_a_process_counts(tmp_path: Path)
         ("0:35 / FOLDER rw - cgroup cgroup rw,memory", "4:memory:/../../pod", ""),
     ],
 )
-def test_memory_limits_of_version_1_are_read_on_the_host_and_in_a_container(
+def test_memory_limits_of_control_groups_1_are_read_on_the_host_and_in_a_container(
     tmp_path: Path, mount: str, group: str, place: str
 ) -> None:
     files = {
@@ -108,7 +108,7 @@ def test_memory_limits_of_version_1_are_read_on_the_host_and_in_a_container(
     assert memory_limits(proc) == [MemoryLimit(limit=2 * GB, free=GB + 1000)]
 
 
-def test_a_group_of_version_1_may_have_no_limit(tmp_path: Path) -> None:
+def test_a_control_group_of_version_1_may_have_no_limit(tmp_path: Path) -> None:
     files = {
         "memory.limit_in_bytes": UNLIMITED,
         "memory.usage_in_bytes": str(GB),
@@ -130,7 +130,7 @@ def test_a_machine_without_control_groups_has_no_limits(tmp_path: Path) -> None:
     assert usable_processors(tmp_path) == PROCESSORS
 
 
-def test_this_process_has_processors_and_memory() -> None:
+def test_the_limits_of_this_machine_give_a_process_processors_and_memory() -> None:
     assert 1 <= usable_processors() <= PROCESSORS
     assert 0 < available_bytes() <= machine_bytes()
     assert used_bytes("self") == pytest.approx(used_bytes(os.getpid()), rel=0.1)

@@ -91,7 +91,7 @@ def test_fractions_and_large_numbers_in_a_nifti_file_become_float32(
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), values.astype(np.float32))
 
 
-def test_slope_and_intercept_of_integers_are_applied(tmp_path: Path) -> None:
+def test_slope_and_intercept_of_integers_in_a_nifti_file_are_applied(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VALUES, AFFINE)
     image.header.set_slope_inter(2.0, -24.0)
     path = tmp_path / "scaled.nii"
@@ -108,26 +108,26 @@ def test_an_uncompressed_nifti_2_file_is_read(tmp_path: Path) -> None:
     assert np.array_equal(read_nifti(path, "CT", POLICY).voxels.transpose(2, 1, 0), VALUES)
 
 
-def test_a_fourth_dimension_of_size_one_is_ignored(tmp_path: Path) -> None:
+def test_a_fourth_dimension_of_size_one_of_a_nifti_image_is_ignored(tmp_path: Path) -> None:
     volume = read_nifti(saved(tmp_path, VALUES[..., None]), "CT", POLICY)
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), VALUES)
 
 
-def test_four_or_two_dimensions_are_refused(tmp_path: Path) -> None:
+def test_nifti_images_of_four_or_two_dimensions_are_refused(tmp_path: Path) -> None:
     assert "has 4 dimensions (12 x 11 x 10 x 2)" in refusal(
         saved(tmp_path, np.stack([VALUES, VALUES], axis=-1))
     )
     assert "has 2 dimensions (12 x 11)" in refusal(saved(tmp_path, VALUES[..., 0]))
 
 
-def test_colours_and_complex_numbers_are_refused(tmp_path: Path) -> None:
+def test_nifti_images_of_colours_and_complex_numbers_are_refused(tmp_path: Path) -> None:
     colours = np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
     for values in (colours, VALUES.astype(np.complex64)):
         assert "holds colours or complex numbers" in refusal(saved(tmp_path, values))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+def test_nifti_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     values = VALUES.astype(np.float32)
     values[3, 4, 5] = value
     assert "1 of 1320 voxels" in refusal(saved(tmp_path, values))
@@ -137,7 +137,7 @@ def test_a_nifti_file_without_qform_and_sform_is_refused(tmp_path: Path) -> None
     assert "qform and sform are both 0" in refusal(saved(tmp_path, affine=None))
 
 
-def test_the_qform_is_used_if_there_is_no_sform(tmp_path: Path) -> None:
+def test_the_qform_of_a_nifti_file_is_used_if_there_is_no_sform(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VALUES, None)
     image.set_qform(AFFINE, 1)
     path = tmp_path / "qform.nii"
@@ -145,7 +145,7 @@ def test_the_qform_is_used_if_there_is_no_sform(tmp_path: Path) -> None:
     assert np.allclose(read_nifti(path, "CT", POLICY).geometry.affine_ras, AFFINE)
 
 
-def test_a_qform_that_contradicts_the_sform_gives_a_warning(tmp_path: Path) -> None:
+def test_a_nifti_qform_that_contradicts_the_sform_gives_a_warning(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VALUES, AFFINE)
     image.set_sform(AFFINE, 1)
     image.set_qform(np.diag([2.0, -2.0, 3.0, 1.0]), 1)
@@ -159,7 +159,7 @@ def test_a_qform_that_contradicts_the_sform_gives_a_warning(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "second_row", [(0.0, 0.0, 0.0, 0.0), (-4.0, 0.0, 0.0, 0.0), (0.0, np.nan, 0.0, 0.0)]
 )
-def test_an_affine_without_three_dimensions_is_refused(
+def test_a_nifti_affine_without_three_dimensions_is_refused(
     tmp_path: Path, second_row: tuple[float, ...]
 ) -> None:
     content = bytearray(nibabel.Nifti1Image(VALUES, AFFINE).to_bytes())
@@ -169,7 +169,7 @@ def test_an_affine_without_three_dimensions_is_refused(
     assert "gives its voxels no position" in refusal(path)
 
 
-def test_axes_that_are_not_perpendicular_are_refused(tmp_path: Path) -> None:
+def test_nifti_axes_that_are_not_perpendicular_are_refused(tmp_path: Path) -> None:
     skewed = AFFINE.copy()
     skewed[0, 1] = 0.5
     said = refusal(saved(tmp_path, affine=skewed), UnsupportedGeometry)
@@ -184,7 +184,7 @@ def test_a_nifti_image_of_a_tilted_gantry_is_read_with_a_warning(tmp_path: Path)
     assert "tilted by 18.4 degrees" in volume.findings[-1]
 
 
-def test_too_many_voxels_are_refused_before_they_are_read(tmp_path: Path) -> None:
+def test_too_many_voxels_of_a_nifti_image_are_refused_before_they_are_read(tmp_path: Path) -> None:
     path = saved(tmp_path)
     content = bytearray(gzip.decompress(path.read_bytes()))[:400]
     content[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()

@@ -47,7 +47,7 @@ def test_the_kind_of_an_input_is_recognised_by_its_content(
         assert opened(tmp_path / name) is InputKind.DICOM_FILE
 
 
-def test_an_archive_is_unpacked_only_while_it_is_in_use(
+def test_an_input_archive_is_unpacked_only_while_it_is_in_use(
     phantom_series: WrittenSeries, tmp_path: Path, place: Path
 ) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "study"), "zip", phantom_series.folder))
@@ -59,7 +59,7 @@ def test_an_archive_is_unpacked_only_while_it_is_in_use(
     assert not list(place.iterdir())
 
 
-def test_a_refused_archive_leaves_no_temporary_files(tmp_path: Path, place: Path) -> None:
+def test_a_refused_input_archive_leaves_no_temporary_files(tmp_path: Path, place: Path) -> None:
     (tmp_path / "study.zip").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(InputError), open_input(tmp_path / "study.zip"):
         pass

@@ -27,7 +27,7 @@ def reasons(cache: PrivateCache, name: str = "facts") -> list[str]:
     return [event["reason"] for event in events if event["event"] == "cache_ignored"]
 
 
-def test_the_cache_is_where_the_settings_or_the_xdg_specification_say() -> None:
+def test_the_private_cache_is_where_the_settings_or_the_xdg_specification_say() -> None:
     variables = {"XDG_CACHE_HOME": "/xdg", "HOME": "/home/user"}
     assert cache_home(Path("/named"), variables) == Path("/named")
     assert cache_home(None, variables) == Path("/xdg")
@@ -37,7 +37,7 @@ def test_the_cache_is_where_the_settings_or_the_xdg_specification_say() -> None:
     assert cache_home(None, {}) is None
 
 
-def test_only_the_owner_can_use_the_cache_folder_and_its_files(cache: PrivateCache) -> None:
+def test_only_the_owner_can_use_the_private_cache_folder_and_its_files(cache: PrivateCache) -> None:
     path = kept(cache)
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert path.stat().st_mode & 0o777 == 0o600
@@ -46,7 +46,7 @@ def test_only_the_owner_can_use_the_cache_folder_and_its_files(cache: PrivateCac
 
 
 @pytest.mark.parametrize("mode", [0o750, 0o702, 0o777])
-def test_a_cache_folder_that_others_may_use_is_ignored_with_the_reason(
+def test_a_private_cache_folder_that_others_may_use_is_ignored_with_the_reason(
     cache: PrivateCache, mode: int
 ) -> None:
     kept(cache).parent.chmod(mode)
@@ -55,7 +55,7 @@ def test_a_cache_folder_that_others_may_use_is_ignored_with_the_reason(
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o602])
-def test_a_cache_file_that_others_may_use_is_ignored_and_replaced(
+def test_a_private_cache_file_that_others_may_use_is_ignored_and_replaced(
     cache: PrivateCache, mode: int
 ) -> None:
     kept(cache).chmod(mode)
@@ -66,13 +66,13 @@ def test_a_cache_file_that_others_may_use_is_ignored_and_replaced(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize("place", [".", "facts"])
-def test_a_cache_of_another_user_is_ignored(cache: PrivateCache, place: str) -> None:
+def test_a_private_cache_of_another_user_is_ignored(cache: PrivateCache, place: str) -> None:
     path = kept(cache)
     os.chown(path.parent / place, 12345, -1)
     assert reasons(cache) in (["another user owns the folder"], ["another user owns facts"])
 
 
-def test_links_in_place_of_the_cache_folder_or_a_file_are_not_followed(
+def test_links_in_place_of_the_private_cache_folder_or_a_file_are_not_followed(
     cache: PrivateCache, tmp_path: Path
 ) -> None:
     path = kept(cache)
@@ -85,7 +85,7 @@ def test_links_in_place_of_the_cache_folder_or_a_file_are_not_followed(
     assert len(reasons(elsewhere, "real")) == 1
 
 
-def test_a_pipe_in_place_of_a_cache_file_is_ignored(cache: PrivateCache) -> None:
+def test_a_pipe_in_place_of_a_private_cache_file_is_ignored(cache: PrivateCache) -> None:
     path = kept(cache)
     path.unlink()
     os.mkfifo(path, 0o600)
@@ -93,7 +93,9 @@ def test_a_pipe_in_place_of_a_cache_file_is_ignored(cache: PrivateCache) -> None
 
 
 @pytest.mark.parametrize("home", [None, Path("/dev/null/none"), Path("/proc/none")])
-def test_without_a_place_for_it_nothing_is_kept_and_nothing_is_logged(home: Path | None) -> None:
+def test_without_a_place_for_the_private_cache_nothing_is_kept_and_nothing_is_logged(
+    home: Path | None,
+) -> None:
     cache = PrivateCache(home)
     with capture_logs() as events:
         assert not cache.update("facts", lambda _old: b"content")
@@ -102,7 +104,7 @@ def test_without_a_place_for_it_nothing_is_kept_and_nothing_is_logged(home: Path
     assert events == []
 
 
-def test_all_updates_of_several_writers_at_once_are_kept(tmp_path: Path) -> None:
+def test_the_private_cache_keeps_all_updates_of_several_writers_at_once(tmp_path: Path) -> None:
     def write(number: int) -> None:
         cache = PrivateCache(tmp_path)  # a descriptor of its own, as in a process of its own
         cache.update("facts", lambda old: (old or b"") + bytes([number]))
@@ -115,14 +117,18 @@ def test_all_updates_of_several_writers_at_once_are_kept(tmp_path: Path) -> None
     assert sorted(PrivateCache(tmp_path).read("facts") or b"") == list(range(16))
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next_one(cache: PrivateCache) -> None:
+def test_what_a_killed_writer_left_in_the_private_cache_is_removed_by_the_next_one(
+    cache: PrivateCache,
+) -> None:
     path = kept(cache)
     path.with_name("facts.0123.part").write_bytes(b"half")
     kept(cache)
     assert [entry.name for entry in path.parent.iterdir()] == ["facts"]
 
 
-def test_an_update_that_fails_leaves_the_old_content(cache: PrivateCache) -> None:
+def test_an_update_of_the_private_cache_that_fails_leaves_the_old_content(
+    cache: PrivateCache,
+) -> None:
     path = kept(cache)
 
     def fail(_old: bytes | None) -> bytes:
@@ -135,7 +141,9 @@ def test_an_update_that_fails_leaves_the_old_content(cache: PrivateCache) -> Non
     assert cache.read("facts") is None
 
 
-def test_the_oldest_files_of_a_family_make_room_for_a_new_one(cache: PrivateCache) -> None:
+def test_the_oldest_private_cache_files_of_a_family_make_room_for_a_new_one(
+    cache: PrivateCache,
+) -> None:
     kept(cache)
     for number in range(3):
         cache.put(f"network-{number}", bytes(40), family="network-", most_bytes=100)
@@ -145,7 +153,9 @@ def test_the_oldest_files_of_a_family_make_room_for_a_new_one(cache: PrivateCach
     assert cache.read("network-1", largest_bytes=39) is None
 
 
-def test_a_file_is_put_only_into_a_folder_of_the_owner_alone(cache: PrivateCache) -> None:
+def test_a_private_cache_file_is_put_only_into_a_folder_of_the_owner_alone(
+    cache: PrivateCache,
+) -> None:
     folder = kept(cache).parent
     folder.chmod(0o755)
     cache.put("network", b"content", family="network", most_bytes=100)

@@ -21,7 +21,7 @@ class Recorder:
         self.tiles.append((done, total))
 
 
-def test_the_duration_of_a_failed_stage_is_recorded() -> None:
+def test_the_duration_of_a_failed_stage_is_recorded_in_the_run_log() -> None:
     recorder = Recorder()
     run_log = RunLog(recorder)
     with pytest.raises(ValueError, match="stop"), run_log.stage("segment"):
@@ -42,7 +42,9 @@ def test_the_run_log_keeps_the_structures_of_a_segmentation(
     assert run_log.warnings == []
 
 
-def test_a_segmentation_without_structures_gives_a_warning(true_segmentation: Segmentation) -> None:
+def test_a_segmentation_without_structures_gives_a_warning_in_the_run_log(
+    true_segmentation: Segmentation,
+) -> None:
     run_log = RunLog()
     empty = np.zeros_like(true_segmentation.labels)
     run_log.segmented(replace(true_segmentation, labels=empty, findings=("no liver in view",)))

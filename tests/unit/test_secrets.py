@@ -130,7 +130,7 @@ def test_a_password_in_the_place_of_any_setting_is_in_no_message(
         assert PASSWORD not in told(LOADERS[model], file), (where, value)
 
 
-def test_misplaced_values_of_each_kind_are_refused(tmp_path: Path) -> None:
+def test_misplaced_settings_values_of_each_kind_are_refused(tmp_path: Path) -> None:
     """The test above would pass if nothing were ever refused."""
     file = tmp_path / "settings.yaml"
     for model, load in LOADERS.items():
@@ -157,7 +157,9 @@ def test_misplaced_values_of_each_kind_are_refused(tmp_path: Path) -> None:
         "segmentation:\n\tlicence_number: {}\n",
     ],
 )
-def test_an_error_in_yaml_states_the_place_and_quotes_no_text(text: str, tmp_path: Path) -> None:
+def test_an_error_in_yaml_settings_states_the_place_and_quotes_no_text(
+    text: str, tmp_path: Path
+) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(text.format(PASSWORD))
     for load in LOADERS.values():
@@ -166,7 +168,7 @@ def test_an_error_in_yaml_states_the_place_and_quotes_no_text(text: str, tmp_pat
         assert PASSWORD not in said
 
 
-def test_a_tab_in_yaml_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_tab_in_yaml_settings_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "app.yaml"
     file.write_text("segmentation:\n\ttask: total\n")
     with pytest.raises(ConfigError, match=r"line 2, column 1: found character '\\t' that cannot"):

@@ -16,7 +16,7 @@ from totalmap.structures import Face, Limitation, MeasuredStructure
 LIVER, SPLEEN = 5, 1
 
 
-def test_found_structures_have_the_voxels_and_volumes_of_the_labels(
+def test_found_structures_of_a_segmentation_have_the_voxels_and_volumes_of_the_labels(
     true_segmentation: Segmentation, phantom_series: WrittenSeries
 ) -> None:
     found = true_segmentation.found()

@@ -27,7 +27,7 @@ def test_app_yaml_holds_the_defaults() -> None:
         assert getattr(from_file, section) == getattr(Settings(), section)
 
 
-def test_environment_overrides_the_file() -> None:
+def test_the_environment_overrides_the_settings_file() -> None:
     settings = load_settings(
         APP_YAML,
         {
@@ -92,7 +92,7 @@ def test_a_missing_settings_file_is_refused(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.yaml", {})
 
 
-def test_every_setting_is_documented() -> None:
+def test_every_setting_of_the_application_is_documented() -> None:
     text = (REPOSITORY / "docs" / "settings.md").read_text()
     for section, field in Settings.model_fields.items():
         for key in field.annotation.model_fields:  # type: ignore[union-attr]
@@ -106,14 +106,16 @@ def test_the_example_in_the_settings_page_can_be_read(tmp_path: Path) -> None:
     assert [rule.name for rule in rules] == ["soft", "lung"]
 
 
-def test_every_key_of_a_rule_and_every_criterion_is_documented() -> None:
+def test_every_key_of_a_selection_rule_and_every_criterion_is_documented() -> None:
     text = (REPOSITORY / "docs" / "settings.md").read_text()
     for key in (*SelectionRule.model_fields, *Criterion):
         assert f"`{key}`" in text
 
 
 @pytest.mark.parametrize(("task", "modality"), [("total", "CT"), ("total_mr", "MR")])
-def test_a_rule_without_modalities_gets_the_modality_of_the_task(task: str, modality: str) -> None:
+def test_a_selection_rule_without_modalities_gets_the_modality_of_the_task(
+    task: str, modality: str
+) -> None:
     overrides = {"TOTALMAP_SEGMENTATION__TASK": task}
     (rule,) = load_settings(APP_YAML, overrides).selection.rules
     assert rule.modalities == (modality,)
@@ -130,7 +132,9 @@ def test_the_licence_number_is_never_shown() -> None:
     assert "123456789012345678" not in str(caught.value)
 
 
-def test_a_structure_that_the_task_does_not_have_is_an_error(tmp_path: Path) -> None:
+def test_a_structure_that_the_task_does_not_have_is_an_error_of_the_settings(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "app.yaml").write_text("results: {rtstruct_structures: [liver, livr]}")
     with pytest.raises(ConfigError, match=r"rtstruct_structures: .* has no structure 'livr'"):
         load_settings(tmp_path / "app.yaml", {})
@@ -142,7 +146,7 @@ def test_a_series_description_may_contain_only_task_and_variant(tmp_path: Path) 
         load_settings(tmp_path / "app.yaml", {})
 
 
-def test_the_fingerprint_changes_only_with_settings_that_decide_a_result() -> None:
+def test_the_settings_fingerprint_changes_only_with_settings_that_decide_a_result() -> None:
     usual = Settings()
     assert usual.fingerprint() == Settings().fingerprint()
     for changed in (
@@ -179,7 +183,7 @@ def test_the_fingerprint_changes_only_with_settings_that_decide_a_result() -> No
         ("results: {seg_structures: [livr]}", "no structure 'livr', did you mean liver"),
     ],
 )
-def test_an_unknown_key_or_value_is_reported_with_a_suggestion(
+def test_an_unknown_settings_key_or_value_is_reported_with_a_suggestion(
     text: str, said: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "app.yaml"
@@ -209,7 +213,7 @@ def test_the_device_name_gpu_of_totalsegmentator_is_accepted() -> None:
     assert settings.segmentation.device is Device.CUDA
 
 
-def test_overrides_replace_the_environment_and_give_the_fingerprint_of_a_file(
+def test_settings_overrides_replace_the_environment_and_give_the_fingerprint_of_a_file(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "app.yaml"

@@ -59,11 +59,11 @@ def _resolution(task: Task) -> str:
 
 
 @pytest.mark.parametrize("name", SUPPORTED_TASKS)
-def test_each_task_is_documented(name: str) -> None:
+def test_the_tasks_page_documents_each_task_of_totalsegmentator(name: str) -> None:
     lines = (REPOSITORY / "docs" / "tasks.md").read_text().splitlines()
     assert row(name) in lines
 
 
-def test_no_other_task_is_documented() -> None:
+def test_the_tasks_page_documents_no_task_that_totalsegmentator_lacks() -> None:
     lines = (REPOSITORY / "docs" / "tasks.md").read_text().splitlines()
     assert sum(line.startswith("| `") for line in lines) == len(SUPPORTED_TASKS)

@@ -40,7 +40,7 @@ def test_trace_returns_origin_and_source_of_a_seg(
     assert set(found.instances) == sources
 
 
-def test_seg_and_sr_name_the_licence_of_the_weights(
+def test_seg_and_sr_of_a_result_name_the_licence_of_the_weights(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     (model,) = true_segmentation.models
@@ -64,7 +64,7 @@ def test_trace_has_nothing_of_the_patient(seg_path: Path) -> None:
         assert str(seg[keyword].value) not in shown
 
 
-def test_origin_of_seven_networks_fits_into_its_attributes(
+def test_the_origin_of_seven_networks_fits_into_its_dicom_attributes(
     true_segmentation: Segmentation,
 ) -> None:
     """With a second opinion on some structures, seven networks of `total` take part."""
@@ -86,7 +86,7 @@ def test_origin_of_seven_networks_fits_into_its_attributes(
     assert origin.labels == {structure.label for structure in every_second}
 
 
-def test_origin_of_an_earlier_version_is_read_without_licences(
+def test_the_origin_in_a_result_of_an_earlier_version_is_read_without_licences(
     true_segmentation: Segmentation,
 ) -> None:
     origin = Origin.of(true_segmentation, Settings())
@@ -97,7 +97,7 @@ def test_origin_of_an_earlier_version_is_read_without_licences(
     assert Origin.read(origin.lines()[1:]) is None
 
 
-def test_origin_states_where_the_networks_searched_and_an_older_one_searched_everywhere(
+def test_a_result_states_where_its_networks_searched_and_an_older_one_means_everywhere(
     true_segmentation: Segmentation,
 ) -> None:
     origin = Origin.of(replace(true_segmentation, search="boxes"), Settings())
@@ -108,7 +108,7 @@ def test_origin_states_where_the_networks_searched_and_an_older_one_searched_eve
     assert older == replace(origin, search="whole")
 
 
-def test_licence_with_odd_characters_is_written_in_a_readable_form(
+def test_a_licence_with_odd_characters_is_written_into_a_result_in_a_readable_form(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models
@@ -118,13 +118,13 @@ def test_licence_with_odd_characters_is_written_in_a_readable_form(
     assert Origin.read(origin.lines()) == origin
 
 
-def test_other_settings_have_another_fingerprint() -> None:
+def test_other_settings_give_the_origin_of_a_result_another_fingerprint() -> None:
     other = Settings(results=ResultsSection(series_description="Ours {task}"))
     assert other.fingerprint() != Settings().fingerprint()
     assert Settings().fingerprint() == Settings().fingerprint()
 
 
-def test_accepted_licence_does_not_change_the_fingerprint() -> None:
+def test_an_accepted_licence_does_not_change_the_fingerprint_of_the_settings() -> None:
     accepting = Settings(segmentation=SegmentationSection(accepted_licences=("CC-BY-NC-4.0",)))
     assert accepting.fingerprint() == Settings().fingerprint()
 

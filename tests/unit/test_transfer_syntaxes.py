@@ -77,7 +77,7 @@ def test_a_file_converted_to_another_transfer_syntax_and_back_is_unchanged(
     assert pydicom.dcmread(path) == pydicom.dcmread(original)
 
 
-def test_big_endian_swaps_the_bytes_of_every_number(
+def test_conversion_of_a_file_to_big_endian_swaps_the_bytes_of_every_number(
     originals: dict[str, Path], tmp_path: Path
 ) -> None:
     path = Path(shutil.copy(originals["unsigned 12 bits"], tmp_path))
@@ -88,7 +88,7 @@ def test_big_endian_swaps_the_bytes_of_every_number(
     assert path.read_bytes().count(b"\x00\x28\x00\x10US\x00\x02\x00\x28") == 1  # Rows, 40
 
 
-def test_the_frames_are_encoded_as_the_transfer_syntax_requires(
+def test_the_frames_of_a_converted_file_are_encoded_as_its_transfer_syntax_requires(
     originals: dict[str, Path], tmp_path: Path
 ) -> None:
     marks = {JPEGLosslessSV1: b"\xff\xc3", HTJ2KLosslessRPCL: b"\xff\x55"}  # SOF3, TLM

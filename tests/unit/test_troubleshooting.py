@@ -60,11 +60,11 @@ def explained(raised: Raised) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(error_classes()))
-def test_every_error_class_is_explained(name: str) -> None:
+def test_the_troubleshooting_page_explains_every_error_class(name: str) -> None:
     assert f"`{name}`" in DOCUMENT
 
 
-def test_every_error_message_is_explained() -> None:
+def test_the_troubleshooting_page_explains_every_error_message() -> None:
     missing = [
         f"{raised.place} {raised.kind}: `{(raised.template or '').replace(VALUE, '...')}`"
         for raised in raised_errors()
@@ -73,7 +73,7 @@ def test_every_error_message_is_explained() -> None:
     assert missing == [], "\n".join(["explain these in docs/troubleshooting.md:", *missing])
 
 
-def test_every_explained_message_is_one_of_the_code() -> None:
+def test_every_message_on_the_troubleshooting_page_is_one_of_the_code() -> None:
     templates = [plain(raised.template) for raised in raised_errors() if raised.template]
     stale = [
         text
@@ -83,6 +83,6 @@ def test_every_explained_message_is_one_of_the_code() -> None:
     assert stale == [], "no code raises these any more; take them out of docs/troubleshooting.md"
 
 
-def test_no_explained_message_matches_everything() -> None:
+def test_no_message_on_the_troubleshooting_page_matches_everything() -> None:
     short = [text for text in documented() if literal_characters(text) < LEAST_LITERAL]
     assert short == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.conftest import REPOSITORY
 from tests.javascript_readers.packages import MANIFEST
 from tests.ohif.packages import OHIF
@@ -69,7 +69,7 @@ def test_the_page_on_viewers_names_the_version_that_the_tests_run(row: Row) -> N
 
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
-def test_every_viewer_of_the_page_has_a_test_that_names_it(row: Row) -> None:
+def test_every_viewer_of_the_page_on_viewers_has_a_test_that_names_it(row: Row) -> None:
     files = [
         file for test in row.tests for file in (test.rglob("*.py") if test.is_dir() else [test])
     ]

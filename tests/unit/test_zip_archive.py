@@ -55,7 +55,7 @@ def member(name: str, mode: int) -> zipfile.ZipInfo:
     return info
 
 
-def test_files_are_unpacked_with_numbers_as_names(tmp_path: Path) -> None:
+def test_files_of_a_zip_archive_are_unpacked_with_numbers_as_names(tmp_path: Path) -> None:
     archive = packed(
         tmp_path / "in.zip", ("DOE^JOHN/", b""), (NAME, b"one"), ("other/ct.dcm", b"two" * 999)
     )
@@ -65,7 +65,7 @@ def test_files_are_unpacked_with_numbers_as_names(tmp_path: Path) -> None:
     }
 
 
-def test_files_with_equal_names_or_names_that_differ_only_in_case_are_all_unpacked(
+def test_zip_files_with_names_that_are_equal_or_differ_only_in_case_are_all_unpacked(
     tmp_path: Path,
 ) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -73,7 +73,7 @@ def test_files_with_equal_names_or_names_that_differ_only_in_case_are_all_unpack
     assert sorted(unpacked(archive, tmp_path / "out").values()) == [b"1", b"2", b"3"]
 
 
-def test_archives_inside_an_archive_stay_packed(tmp_path: Path) -> None:
+def test_archives_inside_a_zip_archive_stay_packed(tmp_path: Path) -> None:
     inner = packed(tmp_path / "inner.zip", (NAME, b"one")).read_bytes()
     archive = packed(tmp_path / "in.zip", ("inner.zip", inner))
     assert list(unpacked(archive, tmp_path / "out").values()) == [inner]
@@ -82,7 +82,7 @@ def test_archives_inside_an_archive_stay_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../up", "a/../../up", "..\\up", "C:\\up", "c:/up", "\\\\host\\share"]
 )
-def test_a_path_that_leads_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_that_leads_out_of_the_zip_archive_is_refused(tmp_path: Path, name: str) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, b"one"), (name, b"two"))
     said = refusal(archive, tmp_path / "out")
     assert "file 2 of 2 in the ZIP archive has a path that leads out" in said
@@ -92,17 +92,17 @@ def test_a_path_that_leads_out_of_the_archive_is_refused(tmp_path: Path, name: s
 @pytest.mark.parametrize(
     "kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK]
 )
-def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
+def test_links_and_devices_in_a_zip_archive_are_refused(tmp_path: Path, kind: int) -> None:
     archive = packed(tmp_path / "in.zip", (member(NAME, kind | 0o777), b"/etc/passwd"))
     assert "is a link or a device" in refusal(archive, tmp_path / "out")
 
 
-def test_a_regular_file_with_unix_permissions_is_unpacked(tmp_path: Path) -> None:
+def test_a_regular_file_with_unix_permissions_in_a_zip_archive_is_unpacked(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", (member(NAME, stat.S_IFREG | 0o600), b"one"))
     assert list(unpacked(archive, tmp_path / "out").values()) == [b"one"]
 
 
-def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+def test_an_encrypted_zip_archive_is_refused(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, b"one"))
     content = bytearray(archive.read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
@@ -110,25 +110,27 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
     assert "is encrypted: unpack the archive" in refusal(archive, tmp_path / "out")
 
 
-def test_an_unsupported_compression_method_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_compression_method_of_a_zip_archive_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "in.zip", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr(NAME, b"one")
     assert "is compressed by method 14" in refusal(tmp_path / "in.zip", tmp_path / "out")
 
 
-def test_an_archive_with_too_many_files_is_refused(tmp_path: Path) -> None:
+def test_a_zip_archive_with_too_many_files_is_refused(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", *((f"{n}", b"") for n in range(4)))
     said = refusal(archive, tmp_path / "out", SMALL)
     assert "holds 4 files, and at most 3 are unpacked" in said
 
 
-def test_a_list_of_files_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_list_of_files_in_a_zip_archive_that_is_too_long_is_refused_before_it_is_read(
+    tmp_path: Path,
+) -> None:
     archive = packed(tmp_path / "in.zip", *((f"{n:0200}", b"") for n in range(3)))
     said = refusal(archive, tmp_path / "out", SMALL)
     assert "the list of files in the ZIP archive has more than 400 bytes" in said
 
 
-def test_the_length_of_the_list_is_also_read_from_a_zip64_record(tmp_path: Path) -> None:
+def test_the_length_of_the_list_of_files_is_also_read_from_a_zip64_record(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, b""))
     content = archive.read_bytes()
     at = content.index(b"PK\5\6")
@@ -138,7 +140,7 @@ def test_the_length_of_the_list_is_also_read_from_a_zip64_record(tmp_path: Path)
     assert "more than 400 bytes" in refusal(archive, tmp_path / "out", SMALL)
 
 
-def test_an_archive_that_unpacks_to_too_many_bytes_is_refused_before_unpacking(
+def test_a_zip_archive_that_unpacks_to_too_many_bytes_is_refused_before_unpacking(
     tmp_path: Path,
 ) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(range(250)) * 20), ("b", b"1"))
@@ -146,7 +148,9 @@ def test_an_archive_that_unpacks_to_too_many_bytes_is_refused_before_unpacking(
     assert "unpacks to 5001 bytes, and at most 5000 are unpacked" in said
 
 
-def test_a_file_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_a_zip_archive_that_unpacks_to_many_times_its_size_is_refused(
+    tmp_path: Path,
+) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(4000)))
     assert "more than 10 times its size" in refusal(archive, tmp_path / "out", SMALL)
 
@@ -160,7 +164,7 @@ def with_size(archive: Path, size: int) -> Path:
 
 
 @pytest.mark.parametrize("size", [10, 5000])
-def test_a_file_whose_size_differs_from_the_list_of_files_is_refused(
+def test_a_zipped_file_whose_size_differs_from_the_list_of_files_is_refused(
     tmp_path: Path, size: int
 ) -> None:
     archive = with_size(packed(tmp_path / "in.zip", (NAME, zlib.compress(b"x") * 50)), size)
@@ -188,14 +192,18 @@ def nothing(_: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [cut, without_end, altered, nothing])
-def test_a_broken_archive_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+def test_a_broken_zip_archive_to_unpack_is_refused(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(range(256)) * 40))
     archive.write_bytes(spoil(archive.read_bytes()))
     said = refusal(archive, tmp_path / "out")
     assert "broken" in said or "damaged" in said
 
 
-def test_too_little_disk_space_is_reported_before_anything_is_unpacked(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_anything_is_unpacked_from_a_zip_archive(
+    tmp_path: Path,
+) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(range(256)) * 1000))
     with small_disk(tmp_path / "disk", "64k") as folder:
         with pytest.raises(ResourceError, match="are free for temporary files"):

@@ -19,7 +19,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from totalmap.dicom.codestream import decode_rle, jpeg2000_size, jpeg_size
+from totalmap.dicom.compressed_images import decode_rle, jpeg2000_size, jpeg_size
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, PixelFormat, read_dataset

@@ -14,7 +14,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.bf16_agreement import SMALLEST_VOXELS, dice_by_label
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import find
-from totalmap.engine.segment_boxes import LabelExtents, box_of, label_extents
+from totalmap.engine.segment_in_boxes import LabelExtents, box_of, label_extents
 from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.engine.weights_manifest import (

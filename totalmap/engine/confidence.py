@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from totalmap.dicom.volume import Volume
 from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Predictor, Progress, segment, share
-from totalmap.engine.segment_boxes import BoxPredictor, segment_in_boxes
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.segment_in_boxes import BoxPredictor, segment_in_boxes
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.errors import ConfigError
 from totalmap.measure.label_statistics import Labels

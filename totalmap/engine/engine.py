@@ -13,7 +13,7 @@ from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.totalsegmentator_api import ApiSegmenter
 from totalmap.engine.weights import require_good_boxes
 from totalmap.errors import ConfigError, InputError
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 from totalmap.log import get_logger
 from totalmap.private_cache import PrivateCache, cache_home
 from totalmap.segmentation import Segmentation
@@ -88,7 +88,7 @@ def _own_engine(
 ) -> Segment:
     # Imported here: torch takes seconds.
     with no_collection_during_imports():
-        from totalmap.engine.arithmetic.kept_networks import keep_in
+        from totalmap.engine.arithmetic.openvino_network_cache import keep_in
         from totalmap.engine.arithmetic.proven_shortcuts import remember_in
         from totalmap.engine.predict import Networks
 

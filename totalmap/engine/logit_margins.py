@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.task_margins import LABELS
+from totalmap.engine.sum_confidence_margins import LABELS
 
 
 class MarginSums:

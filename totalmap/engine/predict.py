@@ -23,7 +23,13 @@ from totalmap.engine.arithmetic.device_fallbacks import (
     network_fallbacks,
 )
 from totalmap.engine.arithmetic.network_interface import TileNetwork
-from totalmap.engine.device_resampling import resampling_on
+from totalmap.engine.cut_tiles import (
+    CpuTileSource,
+    DeviceTileSource,
+    TileSource,
+    UploadedImage,
+)
+from totalmap.engine.gpu_image_resampling import resampling_on
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, bytes_needed
@@ -38,7 +44,7 @@ from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize_intensity import scaling
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import TileCounter, predict_labels
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Task
 from totalmap.engine.tile_layout import (
     SPLIT_ABOVE_VOXELS,
@@ -47,12 +53,6 @@ from totalmap.engine.tile_layout import (
     thirds,
     tiles,
     undivided,
-)
-from totalmap.engine.tile_source import (
-    CpuTileSource,
-    DeviceTileSource,
-    TileSource,
-    UploadedImage,
 )
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import MemoryInUse, ModelError, ResourceError

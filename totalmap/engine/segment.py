@@ -1,7 +1,7 @@
 """Segments a volume: resamples it, runs the predictors, and brings the labels back.
 
 A task may search only a box around the structures that a rough task finds. Then the rough task is
-segmented first. totalmap/engine/segment_boxes.py does it for each network of a task.
+segmented first. totalmap/engine/segment_in_boxes.py does it for each network of a task.
 """
 
 from collections.abc import Callable, Sequence

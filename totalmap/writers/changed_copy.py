@@ -24,8 +24,8 @@ from totalmap.dicom.header import BROKEN_FILE, Header
 from totalmap.errors import OutputError
 from totalmap.writers.all_or_nothing import output_error
 from totalmap.writers.atomic_file import write_atomically
-from totalmap.writers.dicom.dataset_encoding import encoded_as_read
-from totalmap.writers.dicom.encoding import write_encoded
+from totalmap.writers.dicom.fast_dataset_encoding import encoded_as_read
+from totalmap.writers.dicom.write_file_in_parts import write_encoded
 
 _PIECE_BYTES = 1 << 20
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")

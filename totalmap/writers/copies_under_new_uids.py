@@ -16,7 +16,7 @@ from pydicom.valuerep import VR
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.errors import OutputError
 from totalmap.writers.changed_copy import read_results, write_changed
-from totalmap.writers.dicom.dataset_encoding import encoded_as_read
+from totalmap.writers.dicom.fast_dataset_encoding import encoded_as_read
 from totalmap.writers.rejection_note import is_rejection_note
 
 _CHANGED = ("SOPInstanceUID", "SeriesInstanceUID")

@@ -33,9 +33,9 @@ from totalmap.writers.dicom.copied_attributes import (
     patient_and_study,
     referenced_requests,
 )
-from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.moments import moment_in
 from totalmap.writers.dicom.plain_text import lines_of_text, person_name
+from totalmap.writers.dicom.write_file_in_parts import write_parts
 
 FILE_NAME = "rejection.dcm"
 # Attributes that all results share; those of patient and study are copied as for every result.

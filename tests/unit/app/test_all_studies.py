@@ -91,7 +91,9 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_each_study_gets_its_own_folder_with_a_status(base: RunRequest, finished: Finished) -> None:
+def test_a_run_of_all_studies_gives_each_study_its_own_folder_with_a_status(
+    base: RunRequest, finished: Finished
+) -> None:
     assert names_in(base.output_folder) == {"study-001", "study-002", "study-003"}
     for study_run in finished.runs:
         text = (study_run.output_folder / "status.json").read_text()
@@ -104,11 +106,11 @@ def test_each_study_gets_its_own_folder_with_a_status(base: RunRequest, finished
     assert worst_exit_status(finished.runs) == 65
 
 
-def test_networks_are_loaded_once_for_all_studies(finished: Finished) -> None:
+def test_a_run_of_all_studies_loads_the_networks_once(finished: Finished) -> None:
     assert finished.log.count("model_verified") == 1
 
 
-def test_a_study_gives_the_same_results_as_in_a_run_of_its_own(
+def test_in_a_run_of_all_studies_a_study_gives_the_same_results_as_in_a_run_of_its_own(
     request_for: RunRequest, finished: Finished
 ) -> None:
     study_run = next(
@@ -138,7 +140,7 @@ def test_results_of_an_earlier_run_of_all_studies_are_removed(
     assert names_in(output) == {"study-001"}
 
 
-def test_a_study_folder_that_no_run_made_is_not_removed(
+def test_a_run_of_all_studies_removes_no_study_folder_that_no_run_made(
     request_for: RunRequest, patients: Path
 ) -> None:
     kept = request_for.output_folder / "study-009" / "letter.txt"
@@ -148,7 +150,7 @@ def test_a_study_folder_that_no_run_made_is_not_removed(
     assert kept.read_text() == "not ours"
 
 
-def test_an_input_without_studies_fails_with_a_status(
+def test_a_run_of_all_studies_on_an_input_without_studies_fails_with_a_status(
     request_for: RunRequest, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -175,7 +177,7 @@ def ended(error: TotalMapError | None) -> StudyRun:
     )
 
 
-def test_the_exit_status_of_all_studies_is_that_of_the_worst_error() -> None:
+def test_the_exit_status_of_a_run_of_all_studies_is_that_of_the_worst_error() -> None:
     """Each error is worse than all that stand after it."""
     kinds = (OutputError, ConfigError, ModelError, ResourceError, InputError)
     errors = [*(kind("a reason") for kind in kinds), None]

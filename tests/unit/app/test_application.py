@@ -39,7 +39,7 @@ class SilentApplication(TotalMapApplication):
         self.add_flow(silent, writer, {("segmentations", "segmentations")})
 
 
-def test_an_operator_that_emits_nothing_is_an_error(tmp_path: Path) -> None:
+def test_an_operator_that_emits_nothing_is_an_error_of_the_application(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         application = SilentApplication(
             [],
@@ -104,7 +104,7 @@ class SendingOperator(SilentOperator):
         op_output.emit((), "segmentations")
 
 
-def test_a_writer_that_started_and_did_not_finish_is_an_error(tmp_path: Path) -> None:
+def test_a_result_writer_that_started_and_did_not_finish_is_an_error(tmp_path: Path) -> None:
     run_log = RunLog()
     with open_release(tmp_path) as release:
         application = TimedApplication(

@@ -14,14 +14,14 @@ MAP_ENVIRONMENT = {
 }
 
 
-def test_arguments_override_the_environment_of_a_map() -> None:
+def test_command_line_arguments_override_the_environment_of_a_map() -> None:
     request = parse_request(["-i", "in", "-o", "out", "-m", "weights"], MAP_ENVIRONMENT)
     assert request.input_path == Path("in")
     assert request.output_folder == Path("out")
     assert request.models_folder == Path("weights")
 
 
-def test_a_map_is_configured_by_its_environment() -> None:
+def test_a_map_is_configured_by_its_environment_variables() -> None:
     request = parse_request([], MAP_ENVIRONMENT)
     assert request.input_path == Path("/var/holoscan/input")
     assert request.output_folder == Path("/var/holoscan/output")
@@ -43,6 +43,8 @@ def test_default_models_and_settings_are_those_of_the_repository() -> None:
         (["-i", "in", "-o", "out", "--fast"], "--fast"),
     ],
 )
-def test_wrong_arguments_are_config_errors(arguments: list[str], message: str) -> None:
+def test_wrong_arguments_of_the_application_are_config_errors(
+    arguments: list[str], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_request(arguments, {})

@@ -179,13 +179,15 @@ def test_a_zip_archive_gives_the_results_of_its_folder_and_leaves_no_temporary_f
         assert written == expected
 
 
-def test_a_broken_zip_archive_is_refused(fast_models: Path, tmp_path: Path) -> None:
+def test_a_broken_zip_archive_is_refused_as_input(fast_models: Path, tmp_path: Path) -> None:
     (tmp_path / "DOE^JOHN.zip").write_text("no archive")
     outcome = run(tmp_path / "DOE^JOHN.zip", tmp_path / "out", fast_models)
     assert "the ZIP archive is broken" in failed(outcome, tmp_path / "out", InputError)
 
 
-def test_a_single_multi_frame_file_is_a_study(fast_models: Path, tmp_path: Path) -> None:
+def test_a_single_multi_frame_file_is_segmented_as_a_study(
+    fast_models: Path, tmp_path: Path
+) -> None:
     (path,) = set(write_enhanced(tmp_path / "in", 1, SMALL).paths)
     outcome = run(path, tmp_path / "out", fast_models)
     assert outcome.error is None
@@ -194,7 +196,7 @@ def test_a_single_multi_frame_file_is_a_study(fast_models: Path, tmp_path: Path)
     assert (tmp_path / "out" / "results" / "seg.dcm").exists()
 
 
-def test_a_single_slice_is_refused(
+def test_a_study_of_a_single_slice_is_refused(
     series: WrittenSeries, fast_models: Path, tmp_path: Path
 ) -> None:
     outcome = run(series.paths[0], tmp_path / "out", fast_models)
@@ -208,7 +210,7 @@ def test_a_text_file_is_refused_as_input(fast_models: Path, tmp_path: Path) -> N
     assert message == "no DICOM instance in the input: 1 files are not DICOM, 0 are broken"
 
 
-def test_two_patients_in_one_folder_are_refused(
+def test_an_input_folder_of_two_patients_is_refused(
     two_patients: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     outcome = run(two_patients, tmp_path / "out", fast_models)

@@ -68,7 +68,9 @@ def test_results_with_plausible_labels_are_released(
     assert not (tmp_path / "out/rejected").exists()
 
 
-def test_rejected_results_are_held_back(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_results_rejected_by_quality_control_are_held_back(
+    phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     outcome = run(phantom_series, sides_swapped(phantom_series.labels), tmp_path)
     quality = outcome.status.quality
     assert (outcome.error, outcome.exit_status) == (None, 0)
@@ -91,7 +93,7 @@ def test_rejected_results_are_held_back(phantom_series: WrittenSeries, tmp_path:
     assert seg.SeriesDescription.endswith("(AI, REJECTED)")
 
 
-def test_rejected_results_are_delivered_with_a_note_if_the_settings_say_so(
+def test_results_rejected_by_quality_control_are_delivered_with_a_note_if_configured(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     labels = sides_swapped(phantom_series.labels)

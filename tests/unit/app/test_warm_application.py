@@ -99,7 +99,7 @@ def test_a_warm_application_loads_networks_once_and_gives_the_results_of_a_new_p
     assert loads(capsys) == 0
 
 
-def test_other_settings_or_models_load_the_networks_again(
+def test_other_settings_or_models_make_a_warm_application_load_its_networks_again(
     fast_models: Path,
     settings_file: Path,
     tmp_path: Path,
@@ -120,7 +120,7 @@ def test_other_settings_or_models_load_the_networks_again(
         assert loads(capsys) == expected
 
 
-def test_a_failed_run_keeps_the_networks_loaded(
+def test_a_failed_run_keeps_the_networks_of_a_warm_application_loaded(
     series: list[WrittenSeries],
     fast_models: Path,
     settings_file: Path,

@@ -15,7 +15,7 @@ def checked(*arguments: object) -> Result:
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_check_prints_the_verdict_and_ends_with_its_status(
+def test_the_check_command_prints_the_verdict_on_a_seg_and_ends_with_its_status(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path, swapped: bool
 ) -> None:
     structures = tuple(
@@ -35,7 +35,7 @@ def test_check_prints_the_verdict_and_ends_with_its_status(
         assert "INCOMPLETE" in checked(tmp_path, "--source", phantom_series.folder, "--all").stdout
 
 
-def test_check_refuses_a_folder_without_a_seg(phantom_series: WrittenSeries) -> None:
+def test_the_check_command_refuses_a_folder_without_a_seg(phantom_series: WrittenSeries) -> None:
     done = checked(phantom_series.folder, "--source", phantom_series.folder)
     assert done.exit_code == 65
     assert "holds no SEG object" in done.stderr

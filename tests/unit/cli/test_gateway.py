@@ -49,7 +49,9 @@ def run(*words: object, entered: str | None = None) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, words)], input=entered)
 
 
-def test_status_shows_jobs_workers_destinations_and_disk(gateway: Filled, file: Path) -> None:
+def test_the_status_command_shows_jobs_workers_destinations_and_disk_of_the_gateway(
+    gateway: Filled, file: Path
+) -> None:
     running, waiting, dead = (gateway.open_job(f"1.2.{n}") for n in range(3))
     gateway.begin(running)
     gateway.jobs.progress(running, "segment", 3, 12)
@@ -72,7 +74,9 @@ def test_status_shows_jobs_workers_destinations_and_disk(gateway: Filled, file: 
     assert "│ urgent" in done.stdout
 
 
-def test_status_says_whether_a_destination_answers(gateway: Filled, file: Path) -> None:
+def test_the_status_command_says_whether_a_destination_of_the_gateway_answers(
+    gateway: Filled, file: Path
+) -> None:
     states = DestinationStates(gateway.database)
     states.save("pacs", None, time.time())
     assert "Destination pacs: answers; 0 waiting" in run("status", file).stdout
@@ -81,7 +85,7 @@ def test_status_says_whether_a_destination_answers(gateway: Filled, file: Path) 
     assert re.search(r"pacs: AWAY since 2\S+ [\d:]+ \(no connection\); 0 waiting", said)
 
 
-def test_status_marks_a_lost_worker(
+def test_the_status_command_marks_a_lost_worker_of_the_gateway(
     gateway: Filled, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WorkerList(gateway.database).see("host-1", "cpu", None)
@@ -91,7 +95,7 @@ def test_status_marks_a_lost_worker(
 
 
 @pytest.mark.parametrize("characters", [8, 64])
-def test_the_commands_retry_cancel_and_urgent_change_a_job(
+def test_the_commands_retry_cancel_and_urgent_change_a_gateway_job(
     gateway: Filled, file: Path, characters: int
 ) -> None:
     job_id = gateway.open_job("1.2")
@@ -115,7 +119,7 @@ def test_the_commands_retry_cancel_and_urgent_change_a_job(
 
 
 @pytest.mark.parametrize(("start", "says"), [("zz", "no jobs begin with zz"), ("", "2 jobs begin")])
-def test_a_job_id_that_is_unknown_or_ambiguous_is_refused(
+def test_a_gateway_command_refuses_a_job_id_that_is_unknown_or_ambiguous(
     gateway: Filled, file: Path, start: str, says: str
 ) -> None:
     for n in range(3):
@@ -125,7 +129,9 @@ def test_a_job_id_that_is_unknown_or_ambiguous_is_refused(
     assert says in done.output
 
 
-def test_the_commands_pause_resume_and_drain_change_the_queue(gateway: Filled, file: Path) -> None:
+def test_the_commands_pause_resume_and_drain_change_the_gateway_queue(
+    gateway: Filled, file: Path
+) -> None:
     worker_list = WorkerList(gateway.database)
     assert run("gateway", "pause", file).exit_code == 0
     assert worker_list.is_paused()
@@ -135,7 +141,9 @@ def test_the_commands_pause_resume_and_drain_change_the_queue(gateway: Filled, f
     assert worker_list.is_draining()
 
 
-def test_held_studies_are_listed_without_patients(gateway: Filled, file: Path) -> None:
+def test_the_command_line_lists_held_studies_of_the_gateway_without_patients(
+    gateway: Filled, file: Path
+) -> None:
     assert run("gateway", "held", file).stdout == "Held studies: 0\n"
     second = replace(SECOND, sender="CT2")
     gateway.ledger.add([ONE, second])
@@ -148,7 +156,9 @@ def test_held_studies_are_listed_without_patients(gateway: Filled, file: Path) -
         assert expected in said
 
 
-def test_status_says_whether_a_gateway_runs_and_since_when(gateway: Filled, file: Path) -> None:
+def test_the_status_command_says_whether_a_gateway_runs_and_since_when(
+    gateway: Filled, file: Path
+) -> None:
     never = run("status", file).stdout
     assert "No gateway runs: nothing is received; `totalmap serve` starts one" in never
     WorkerList(gateway.database).see("host-1", "cpu", None)
@@ -195,13 +205,15 @@ def test_a_command_for_a_gateway_that_never_ran_names_the_remedy_and_creates_not
     assert [path.name for path in tmp_path.iterdir()] == ["gateway.yaml"]
 
 
-def test_the_check_before_the_first_start_creates_nothing(file: Path, tmp_path: Path) -> None:
+def test_the_gateway_check_command_before_the_first_start_creates_nothing(
+    file: Path, tmp_path: Path
+) -> None:
     done = run("gateway", "check", file)
     assert "SQLite in the storage folder, which the first start makes" in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["gateway.yaml"]
 
 
-def test_a_command_changes_nothing_in_a_ledger_of_an_earlier_version(
+def test_a_gateway_command_changes_nothing_in_a_ledger_of_an_earlier_version(
     file: Path, tmp_path: Path
 ) -> None:
     with ZipFile(REPOSITORY / "tests" / "store-0.1.0.zip") as store:

@@ -36,7 +36,7 @@ def settings_file(folder: Path, hook_port: int, mail_port: int) -> Path:
     return file
 
 
-def test_a_test_message_is_sent_by_each_way(tmp_path: Path) -> None:
+def test_the_alarm_test_command_sends_a_test_message_by_each_way(tmp_path: Path) -> None:
     with hook_server(Hook()) as hook, mail_server(Mailbox()) as mailbox:
         done = run(settings_file(tmp_path, hook.port, mailbox.port))
         assert done.exit_code == 0, done.output
@@ -46,7 +46,9 @@ def test_a_test_message_is_sent_by_each_way(tmp_path: Path) -> None:
     assert f"webhook pager: taken by {LOOPBACK}:{hook.port}\n" in done.output
 
 
-def test_a_way_that_does_not_work_is_named_and_the_others_are_tested(tmp_path: Path) -> None:
+def test_the_alarm_test_command_names_a_way_that_does_not_work_and_tests_the_others(
+    tmp_path: Path,
+) -> None:
     with hook_server(Hook()) as hook:
         done = run(settings_file(tmp_path, hook.port, free_port()))
         assert hook.next().document["kind"] == "test"
@@ -58,7 +60,9 @@ def test_a_way_that_does_not_work_is_named_and_the_others_are_tested(tmp_path: P
 
 
 @pytest.mark.parametrize("sections", ["{}", "alarms: {digest_minutes: 5}"])
-def test_without_a_way_the_command_says_what_to_set(tmp_path: Path, sections: str) -> None:
+def test_without_a_way_to_send_messages_the_alarm_test_command_says_what_to_set(
+    tmp_path: Path, sections: str
+) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(sections)
     done = run(file)

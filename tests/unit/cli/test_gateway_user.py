@@ -40,7 +40,7 @@ def run(*words: object) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["gateway", "user", *map(str, words)])
 
 
-def test_the_first_administrator_is_added_listed_and_protected(
+def test_the_user_command_adds_lists_and_protects_the_first_administrator(
     file: Path, password_file: Path, accounts: AccountList
 ) -> None:
     add = ("add", "anna", "--role", "administrator", "--password-file", password_file, "-c", file)
@@ -61,7 +61,7 @@ def test_the_first_administrator_is_added_listed_and_protected(
     assert "there is an account anna already" in run(*add).output
 
 
-def test_an_account_without_a_role_is_a_viewer_s_and_is_changed_and_removed(
+def test_the_user_command_adds_an_account_without_role_as_viewer_and_removes_it(
     file: Path, password_file: Path, accounts: AccountList
 ) -> None:
     assert run("add", "bert", "--password-file", password_file, "-c", file).exit_code == 0
@@ -76,7 +76,7 @@ def test_an_account_without_a_role_is_a_viewer_s_and_is_changed_and_removed(
     assert accounts.find("bert") is None
 
 
-def test_a_random_password_is_printed_once(
+def test_the_user_command_prints_a_random_password_once(
     file: Path, password_file: Path, accounts: AccountList
 ) -> None:
     run("add", "anna", "--password-file", password_file, "-c", file)
@@ -88,7 +88,7 @@ def test_a_random_password_is_printed_once(
 
 
 @pytest.mark.parametrize("again", [PASSWORD, "another one"])
-def test_a_password_is_typed_twice(
+def test_the_user_command_asks_for_a_password_twice(
     file: Path, accounts: AccountList, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     typed = iter((PASSWORD, again))
@@ -102,7 +102,7 @@ def test_a_password_is_typed_twice(
         assert accounts.find("anna") is None
 
 
-def test_without_a_terminal_a_password_has_to_come_from_a_file(file: Path) -> None:
+def test_without_a_terminal_the_user_command_takes_a_password_only_from_a_file(file: Path) -> None:
     command = [sys.executable, "-m", "cli", "gateway", "user", "add", "anna", "-c", str(file)]
     done = subprocess.run(
         command,
@@ -116,7 +116,9 @@ def test_without_a_terminal_a_password_has_to_come_from_a_file(file: Path) -> No
     assert "give --password-file or --random" in done.stderr
 
 
-def test_a_weak_password_is_refused(file: Path, tmp_path: Path, accounts: AccountList) -> None:
+def test_the_user_command_refuses_a_weak_password(
+    file: Path, tmp_path: Path, accounts: AccountList
+) -> None:
     weak = tmp_path / "weak"
     weak.write_text("Password1234!")
     done = run("add", "anna", "--password-file", weak, "-c", file)
@@ -125,6 +127,6 @@ def test_a_weak_password_is_refused(file: Path, tmp_path: Path, accounts: Accoun
     assert accounts.accounts() == []
 
 
-def test_an_unknown_account_and_an_unknown_role_are_named(file: Path) -> None:
+def test_the_user_command_names_an_unknown_account_and_an_unknown_role(file: Path) -> None:
     assert "there is no account anna" in run("remove", "anna", "-c", file).output
     assert "king" in run("role", "anna", "king", "-c", file).output

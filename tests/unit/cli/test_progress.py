@@ -45,7 +45,7 @@ def test_a_stopped_run_prints_one_line_on_standard_error(
     assert capsys.readouterr().err == "Error: stopped by SIGINT\n"
 
 
-def test_time_left_is_estimated_from_finished_tiles(clock: Clock) -> None:
+def test_the_time_left_of_a_run_is_estimated_from_finished_tiles(clock: Clock) -> None:
     left = TimeLeft(clock)
     assert time_left(left, clock, 0, 1, 10) == ""  # the duration of the first tile is not known
     assert time_left(left, clock, 4, 3, 10) == "about 14 s left"
@@ -53,7 +53,7 @@ def test_time_left_is_estimated_from_finished_tiles(clock: Clock) -> None:
     assert time_left(left, clock, 1, 10, 10) == ""
 
 
-def test_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
+def test_the_shown_time_left_of_a_run_changes_at_most_once_a_second(clock: Clock) -> None:
     left = TimeLeft(clock)
     time_left(left, clock, 0, 1, 100)
     before = time_left(left, clock, 0.5, 2, 100)
@@ -61,7 +61,7 @@ def test_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
     assert time_left(left, clock, 0.8, 11, 100) != before
 
 
-def test_time_left_starts_again_with_another_network(clock: Clock) -> None:
+def test_the_time_left_of_a_run_starts_again_with_another_network(clock: Clock) -> None:
     left = TimeLeft(clock)
     time_left(left, clock, 0, 1, 10)
     assert time_left(left, clock, 1, 2, 10)
@@ -69,7 +69,7 @@ def test_time_left_starts_again_with_another_network(clock: Clock) -> None:
     assert time_left(left, clock, 2, 31, 60) == "about 58 s left"
 
 
-def test_time_left_starts_again_with_another_volume(clock: Clock) -> None:
+def test_the_time_left_of_a_run_starts_again_with_another_volume(clock: Clock) -> None:
     left = TimeLeft(clock)
     time_left(left, clock, 0, 1, 10)
     time_left(left, clock, 1, 10, 10)

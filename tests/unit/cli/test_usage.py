@@ -36,7 +36,7 @@ def ended(*words: object) -> Result:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_command_has_help(words: tuple[str, ...]) -> None:
+def test_every_command_of_totalmap_has_a_help_text(words: tuple[str, ...]) -> None:
     done = ended(*words, "--help")
     assert done.exit_code == 0
     assert "Usage: " in done.stdout
@@ -65,7 +65,7 @@ def test_an_unknown_option_ends_every_command_with_64_and_one_line(words: tuple[
         ([], "a command is missing"),
     ],
 )
-def test_wrong_arguments_end_with_one_line_and_64(words: list[str], said: str) -> None:
+def test_wrong_command_line_arguments_end_with_one_line_and_64(words: list[str], said: str) -> None:
     done = ended(*words)
     assert done.exit_code == 64
     (line,) = done.stderr.splitlines()
@@ -73,7 +73,7 @@ def test_wrong_arguments_end_with_one_line_and_64(words: list[str], said: str) -
     assert said in line
 
 
-def test_models_and_config_have_the_same_option_names_in_all_commands() -> None:
+def test_the_options_for_models_and_config_have_the_same_names_in_all_commands() -> None:
     names: dict[str, set[str]] = {"--models": set(), "--config": set()}
     letters: dict[str, set[str]] = {"-m": set(), "-c": set()}
     for words, command in COMMANDS.items():
@@ -100,7 +100,7 @@ def test_two_settings_files_for_a_gateway_are_refused(tmp_path: Path) -> None:
     assert "two settings files are given" in done.stderr
 
 
-def test_options_become_segmentation_settings() -> None:
+def test_command_line_options_become_segmentation_settings() -> None:
     assert segmentation_settings() == {"segmentation": {}}
     given = segmentation_settings("body", "fast", "cpu", ["liver, spleen", "aorta"])
     assert given == {
@@ -119,7 +119,7 @@ def test_inspect_accepts_the_task_option(tmp_path: Path) -> None:
     assert done.exit_code == 65
 
 
-def test_every_exit_status_is_documented() -> None:
+def test_every_exit_status_of_totalmap_is_documented() -> None:
     text = (REPOSITORY / "docs" / "results.md").read_text()
     table = text.partition("## Exit status")[2].partition("\n## ")[0]
     documented = {int(number) for number in re.findall(r"^\| ([0-9]+) \|", table, re.MULTILINE)}

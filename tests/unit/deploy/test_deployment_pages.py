@@ -45,7 +45,7 @@ def only(page: str, *words: str) -> str:
 
 # The first words of each command that needs no Docker engine, and the test that runs it.
 TESTED = {
-    ".venv/bin/totalmap deploy": "test_rendered_files_pass_deploy_check",
+    ".venv/bin/totalmap deploy": "test_rendered_deployment_files_pass_deploy_check",
     "build/site/report-failures.sh": "test_report_failures_prints_nothing_without_failures",
     "install -m 600": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
     "mkdir -p": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
@@ -62,7 +62,7 @@ def test_every_command_of_the_deployment_pages_has_a_test() -> None:
             assert NEEDS_DOCKER.match(command) or command.startswith(tuple(TESTED)), command
 
 
-def test_the_docker_page_names_the_current_image() -> None:
+def test_the_docker_deployment_page_names_the_current_image() -> None:
     version = load_settings(REPOSITORY / "app.yaml", {}).application.version
     assert only("docker", "docker run").endswith(f" totalmap:{version}")
 
@@ -150,7 +150,9 @@ NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason"
     ("page", "folder"),
     [("monai-deploy", "build/site"), ("argo", "build/site"), ("argo", "build/review")],
 )
-def test_rendered_files_pass_deploy_check(page: str, folder: str, tmp_path: Path) -> None:
+def test_rendered_deployment_files_pass_deploy_check(
+    page: str, folder: str, tmp_path: Path
+) -> None:
     good(sh(only(page, f"deploy render {folder}"), tmp_path))
     assert "valid: clinical workflow" in good(sh(only(page, f"deploy check {folder}"), tmp_path))
 

@@ -32,11 +32,11 @@ def test_promtool_accepts_the_alert_rules() -> None:
     assert f"SUCCESS: {len(rules())} rules found" in promtool("check", "rules", RULES)
 
 
-def test_each_alert_fires_when_it_should_and_not_before() -> None:
+def test_each_prometheus_alert_fires_when_it_should_and_not_before() -> None:
     assert "SUCCESS" in promtool("test", "rules", TESTS)
 
 
-def test_each_alert_rule_has_a_test_a_severity_and_a_remedy() -> None:
+def test_each_prometheus_alert_rule_has_a_test_a_severity_and_a_remedy() -> None:
     tested = {
         case["alertname"]
         for test in yaml.safe_load(TESTS.read_text())["tests"]
@@ -49,19 +49,19 @@ def test_each_alert_rule_has_a_test_a_severity_and_a_remedy() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
 
 
-def test_rules_and_dashboard_name_only_documented_metrics() -> None:
+def test_alert_rules_and_monitoring_dashboard_name_only_documented_metrics() -> None:
     known = {metric.name for metric in documented_metrics()}
     queries = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
     assert set().union(*map(metrics_in, queries)) <= known
 
 
-def test_each_documented_metric_is_in_the_dashboard_or_in_a_rule() -> None:
+def test_each_documented_metric_is_in_the_monitoring_dashboard_or_in_an_alert_rule() -> None:
     queries = [*dashboard_queries(), *(rule["expr"] for rule in rules())]
     used = set().union(*map(metrics_in, queries))
     assert {metric.name for metric in documented_metrics()} - used == set()
 
 
-def test_the_panels_of_the_dashboard_have_titles_places_and_the_chosen_data_source() -> None:
+def test_the_panels_of_the_monitoring_dashboard_have_titles_places_and_a_data_source() -> None:
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert len({panel["title"] for panel in panels}) == len(panels)

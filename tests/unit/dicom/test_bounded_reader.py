@@ -27,7 +27,7 @@ from totalmap.dicom.bounded_reader import (
     Inflated,
     SequenceSkipper,
 )
-from totalmap.dicom.codestream import decode_rle
+from totalmap.dicom.compressed_images import decode_rle
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance import read_instance
 from totalmap.dicom.study import read_study
@@ -91,7 +91,7 @@ def deflated(head: bytes, gibibytes: int) -> bytes:
 
 
 @pytest.mark.parametrize("place", ["header", "unwanted sequence", "pixels", "behind the pixels"])
-def test_a_deflated_file_of_three_gibibytes_is_refused_or_not_unpacked(
+def test_a_deflated_dicom_file_of_three_gibibytes_is_refused_or_not_unpacked(
     tmp_path: Path, place: str
 ) -> None:
     paths = write_series(tmp_path, 0, SMALL).paths
@@ -137,7 +137,7 @@ def million_items(*, is_defined: bool, tag: bytes) -> bytes:
         (True, b"\x18\x00\x12\x00", True),
     ],
 )
-def test_a_sequence_of_a_million_items_is_refused_or_skipped_quickly(
+def test_a_dicom_sequence_of_a_million_items_is_refused_or_skipped_quickly(
     tmp_path: Path, is_defined: bool, tag: bytes, is_refused: bool
 ) -> None:
     paths = write_series(tmp_path, 0, SMALL).paths
@@ -152,14 +152,14 @@ def test_a_sequence_of_a_million_items_is_refused_or_skipped_quickly(
 
 
 @pytest.mark.parametrize("is_parsed", [True, False])
-def test_sequences_nested_too_deeply_are_refused(is_parsed: bool) -> None:
+def test_dicom_sequences_nested_too_deeply_are_refused(is_parsed: bool) -> None:
     deep = (ITEM + UNDEFINED + b"\x08\x00\x40\x11SQ\0\0" + UNDEFINED) * (MAX_DEPTH + 1)
     skipper = SequenceSkipper(io.BytesIO(deep), EXPLICIT, Budget(), is_parsed)
     with pytest.raises(BrokenFile, match="too deep"):
         skipper.skip(0xFFFFFFFF)
 
 
-def test_skipping_a_sequence_stops_after_its_delimiter() -> None:
+def test_skipping_a_dicom_sequence_stops_after_its_delimiter() -> None:
     inner = b"\x08\x00\x40\x11SQ\0\0" + UNDEFINED + ITEM + UNDEFINED + ITEM_END + SEQUENCE_END
     sequence = ITEM + UNDEFINED + inner + ITEM_END + ITEM + b"\4\0\0\0abcd" + SEQUENCE_END
     file = io.BytesIO(sequence + b"rest")
@@ -169,7 +169,7 @@ def test_skipping_a_sequence_stops_after_its_delimiter() -> None:
 
 
 @pytest.mark.parametrize("end", range(8, 60))
-def test_skipping_a_truncated_sequence_is_an_error(end: int) -> None:
+def test_skipping_a_truncated_dicom_sequence_is_an_error(end: int) -> None:
     inner = b"\x08\x00\x40\x11SQ\0\0" + UNDEFINED + ITEM + UNDEFINED + ITEM_END + SEQUENCE_END
     sequence = ITEM + UNDEFINED + inner + ITEM_END + SEQUENCE_END
     file = io.BytesIO(sequence[: min(end, len(sequence) - 1)])
@@ -177,7 +177,7 @@ def test_skipping_a_truncated_sequence_is_an_error(end: int) -> None:
         SequenceSkipper(file, EXPLICIT, Budget(), False).skip(0xFFFFFFFF)
 
 
-def test_a_deflated_data_set_is_not_decompressed_beyond_its_limit() -> None:
+def test_a_deflated_dicom_data_set_is_not_decompressed_beyond_its_limit() -> None:
     packed = io.BytesIO(deflated(b"abc", 1))
     inflated = Inflated(packed, 10 * MEBIBYTE)
     assert inflated.read(3) == b"abc"
@@ -186,7 +186,7 @@ def test_a_deflated_data_set_is_not_decompressed_beyond_its_limit() -> None:
     assert packed.tell() < MEBIBYTE
 
 
-def test_a_disk_error_is_not_reported_as_a_broken_file() -> None:
+def test_a_disk_error_is_not_reported_as_a_broken_dicom_file() -> None:
     """The memory of a process is a file whose first bytes can't be read."""
     with Path("/proc/self/mem").open("rb") as file:
         with pytest.raises(DiskError, match="Input/output error"):

@@ -18,7 +18,9 @@ def geometry_of(orientation: tuple[float, ...]) -> Geometry:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
-def test_a_step_along_a_display_axis_moves_to_its_side(orientation: tuple[float, ...]) -> None:
+def test_a_step_along_a_display_axis_moves_to_its_side_of_the_patient(
+    orientation: tuple[float, ...],
+) -> None:
     geometry = geometry_of(orientation)
     axes = display_axes(geometry)
     assert {axis.array_axis for axis in axes} == {0, 1, 2}

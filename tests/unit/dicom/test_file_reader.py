@@ -38,7 +38,9 @@ def test_a_deflate_bomb_is_refused_with_less_than_8_mib_of_memory(path: Path) ->
 
 
 @pytest.mark.parametrize("padding", [1, HEAD_BYTES, 3_000_000])
-def test_a_highly_compressed_deflated_file_is_read_completely(path: Path, padding: int) -> None:
+def test_a_highly_compressed_deflated_dicom_file_is_read_completely(
+    path: Path, padding: int
+) -> None:
     """Repeated bytes are compressed a thousandfold, and decompressed in many pieces."""
     dataset = pydicom.dcmread(path)
     dataset.add_new(0x00091001, "OB", bytes(2 * padding))

@@ -33,7 +33,9 @@ def test_the_ct_of_a_pacs_export_is_chosen_and_all_other_objects_are_listed(
 # end depends on what stands before it (rtstruct of dicom-rs#60; 24 of 25 files of dcm_qa_xa30).
 @pytest.mark.usefixtures("ct")
 @pytest.mark.parametrize("padding", range(0, 400, 26))
-def test_a_long_structure_set_of_undefined_lengths_is_listed(tmp_path: Path, padding: int) -> None:
+def test_a_long_structure_set_of_undefined_lengths_beside_a_ct_is_listed(
+    tmp_path: Path, padding: int
+) -> None:
     path = tmp_path / "rs.dcm"
     write_object(path, "rtstruct", Random(1))  # noqa: S311  any will do
     dataset = pydicom.dcmread(path)
@@ -56,7 +58,7 @@ def test_an_ecg_beside_a_ct_is_listed(tmp_path: Path) -> None:
     assert {series.modality for series in study.series} == {"CT", "ECG"}
 
 
-def test_a_report_truncated_within_a_sequence_is_left_out(
+def test_a_structured_report_truncated_within_a_sequence_is_left_out_beside_a_ct(
     ct: WrittenSeries, tmp_path: Path
 ) -> None:
     path = write_dose_report(tmp_path / "dose.dcm", 0)
@@ -75,7 +77,7 @@ def test_a_report_truncated_within_a_sequence_is_left_out(
 
 # Elekta Monaco (pydicom#2231), OHIF#3185 and old GE scanners (hazen#433) write no preamble.
 @pytest.mark.parametrize("is_implicit", [True, False])
-def test_files_without_preamble_are_read(
+def test_dicom_files_without_preamble_are_read(
     ct: WrittenSeries, tmp_path: Path, is_implicit: bool
 ) -> None:
     for path in ct.paths:
@@ -97,7 +99,7 @@ def test_files_without_preamble_are_read(
 
 
 @pytest.mark.parametrize("start", [4, 128, 132])
-def test_file_meta_information_is_found_after_prefix_or_preamble_or_both(
+def test_dicom_file_meta_information_is_found_after_prefix_or_preamble_or_both(
     ct: WrittenSeries, tmp_path: Path, start: int
 ) -> None:
     """After the prefix alone, after the preamble alone, and after both."""

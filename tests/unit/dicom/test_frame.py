@@ -19,7 +19,7 @@ from totalmap.dicom.frame import is_sharp_kernel
         ("", False),
     ],
 )
-def test_kernels_of_several_vendors_are_recognised_as_sharp_or_soft(
+def test_reconstruction_kernels_of_several_vendors_are_recognised_as_sharp_or_soft(
     kernel: str, expected: bool
 ) -> None:
     assert is_sharp_kernel(kernel) is expected

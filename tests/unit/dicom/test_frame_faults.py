@@ -49,7 +49,7 @@ from totalmap.dicom.frame import Rescale
         ),
     ],
 )
-def test_a_missing_or_invalid_position_orientation_or_spacing_is_a_fault(
+def test_a_missing_or_invalid_position_orientation_or_spacing_is_a_fault_of_an_image(
     path: Path, values: dict[str, Any], fault: str
 ) -> None:
     change(path, **values)
@@ -64,7 +64,7 @@ def test_direction_cosines_with_four_decimals_are_accepted(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"nan\\1\\2 ", b"1\\inf\\2 ", b"a\\b\\c "])
-def test_a_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> None:
+def test_an_image_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> None:
     overwrite(path, "ImagePositionPatient", text)
     assert fault_of(path) == "no valid Image Position (Patient)"
 
@@ -77,7 +77,9 @@ def test_a_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> Non
         ({"RescaleIntercept": "-1e7"}, "Rescale Slope 1 and Intercept -1e+07"),
     ],
 )
-def test_an_impossible_rescale_is_a_fault(path: Path, values: dict[str, Any], fault: str) -> None:
+def test_an_impossible_rescale_is_a_fault_of_an_image(
+    path: Path, values: dict[str, Any], fault: str
+) -> None:
     change(path, **values)
     assert fault_of(path) == fault
     assert instance_of(path).frames[0].rescale is None
@@ -85,12 +87,14 @@ def test_an_impossible_rescale_is_a_fault(path: Path, values: dict[str, Any], fa
 
 @pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
 @pytest.mark.parametrize("text", [b"abc ", b"1,5 ", b"nan "])
-def test_a_rescale_that_is_no_number_is_a_fault(path: Path, name: str, text: bytes) -> None:
+def test_a_rescale_that_is_no_number_is_a_fault_of_an_image(
+    path: Path, name: str, text: bytes
+) -> None:
     overwrite(path, name, text)
     assert fault_of(path) == "Rescale Slope or Intercept is not a number"
 
 
-def test_a_missing_slope_is_1_a_missing_intercept_0_and_without_both_there_is_no_rescale(
+def test_a_missing_rescale_slope_is_1_a_missing_intercept_0_and_none_if_both_are_missing(
     path: Path,
 ) -> None:
     change(path, RescaleSlope="")
@@ -126,7 +130,7 @@ def test_contradictory_or_unsupported_pixel_attributes_are_a_fault(
     assert fault_of(path) == fault
 
 
-def test_a_missing_high_bit_is_no_fault(path: Path) -> None:
+def test_a_missing_high_bit_of_an_image_is_no_fault(path: Path) -> None:
     change(path, HighBit=None)
     assert fault_of(path) == ""
 
@@ -152,7 +156,7 @@ def test_the_fault_of_truncated_pixels_states_how_many_bytes_are_left(
     assert fault_of(path) == f"its pixels break off after {BYTES - missing} of {BYTES} bytes"
 
 
-def test_a_pixel_length_beyond_the_end_of_the_file_is_not_trusted(path: Path) -> None:
+def test_a_pixel_length_beyond_the_end_of_the_dicom_file_is_not_trusted(path: Path) -> None:
     content = path.read_bytes()
     place = content.index(b"\xe0\x7f\x10\x00OW") + 8
     path.write_bytes(content[:place] + b"\xfe\xff\xff\x7f" + content[place + 4 :])
@@ -161,7 +165,7 @@ def test_a_pixel_length_beyond_the_end_of_the_file_is_not_trusted(path: Path) ->
     assert fault_of(path) == f"its pixels break off after 0 of {BYTES} bytes"
 
 
-def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_a_fault(
+def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_an_image_fault(
     enhanced: WrittenSeries,
 ) -> None:
     file = enhanced.paths[0]
@@ -171,7 +175,9 @@ def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_a_fault(
     assert {frame.fault for frame in instance_of(file).frames} == {"4 frames with positions for 3"}
 
 
-def test_only_the_frame_without_a_position_has_a_fault(enhanced: WrittenSeries) -> None:
+def test_only_the_frame_of_a_file_that_lacks_a_position_has_a_fault(
+    enhanced: WrittenSeries,
+) -> None:
     file = enhanced.paths[0]
     groups = pydicom.dcmread(file).PerFrameFunctionalGroupsSequence
     del groups[1].PlanePositionSequence
@@ -187,7 +193,7 @@ def test_truncated_compressed_pixels_are_left_to_the_decoder(path: Path) -> None
 
 
 @pytest.mark.parametrize("cut", [200, 400, 800])
-def test_a_truncated_header_is_an_error_or_a_fault(path: Path, cut: int) -> None:
+def test_a_truncated_dicom_header_is_an_error_or_a_fault(path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     try:
         assert fault_of(path)

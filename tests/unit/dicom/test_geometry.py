@@ -73,7 +73,7 @@ def test_tilt_is_the_angle_between_stacking_direction_and_slice_normal(degrees: 
     assert tilted.is_grid is (abs(degrees) < 0.25)
 
 
-def test_a_stack_with_a_missing_slice_is_no_grid() -> None:
+def test_a_slice_stack_with_a_missing_slice_is_no_regular_grid() -> None:
     geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
     assert not geometry.is_equidistant
     assert not geometry.is_grid
@@ -130,7 +130,7 @@ def test_the_canonical_array_and_its_zooms_equal_those_of_nibabel(orientation: l
 
 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
-def test_from_canonical_undoes_to_canonical_in_any_orientation(
+def test_turning_a_volume_to_canonical_axes_and_back_restores_it_in_any_orientation(
     angles: tuple[float, float, float],
 ) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()

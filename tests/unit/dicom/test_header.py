@@ -43,40 +43,40 @@ def slope(text: bytes) -> Header:
     return Header(raw(0x0028, 0x1053, "DS", text))
 
 
-def test_header_takes_an_attribute_from_the_first_dataset_that_has_it() -> None:
+def test_a_dicom_header_takes_an_attribute_from_the_first_dataset_that_has_it() -> None:
     header = Header(dataset(SliceThickness="1"), dataset(SliceThickness="2", KVP="120"))
     assert header.number("SliceThickness") == 1.0
     assert header.number("KVP") == 120.0
 
 
-def test_header_skips_a_dataset_in_which_the_attribute_is_empty() -> None:
+def test_a_dicom_header_skips_a_dataset_in_which_the_attribute_is_empty() -> None:
     header = Header(dataset(SliceThickness=None, Modality=""), dataset(SliceThickness="2"))
     assert header.number("SliceThickness") == 2.0
     assert header.text("Modality") == ""
     assert header.malformed == set()
 
 
-def test_header_tries_each_keyword_in_all_datasets_before_the_next_keyword() -> None:
+def test_a_dicom_header_tries_each_keyword_in_all_datasets_before_the_next_keyword() -> None:
     header = Header(dataset(EchoTime="5"), dataset(EffectiveEchoTime=7.0))
     assert header.number("EffectiveEchoTime", "EchoTime") == 7.0
     assert header.number("EchoTime", "EffectiveEchoTime") == 5.0
 
 
-def test_text_joins_several_values_and_strips_blanks_and_null_bytes() -> None:
+def test_text_of_a_dicom_attribute_joins_several_values_and_strips_blanks_and_nulls() -> None:
     header = Header(dataset(ImageType=["ORIGINAL ", "PRIMARY"], StudyID="  7\0"))
     assert header.text("ImageType") == "ORIGINAL\\PRIMARY"
     assert header.text("StudyID") == "7"
     assert header.text("SeriesDescription") == ""
 
 
-def test_words_are_returned_in_capitals_without_empty_values() -> None:
+def test_words_of_a_dicom_attribute_are_returned_in_capitals_without_empty_values() -> None:
     header = Header(dataset(ImageType=["original", "", "Axial"]))
     assert header.words("ImageType") == ("ORIGINAL", "AXIAL")
     assert header.words("FrameType") == ()
 
 
 @pytest.mark.parametrize(("text", "value"), [(b"1.5 ", 1.5), (b"-2E1", -20.0), (b"0 ", 0.0)])
-def test_a_decimal_string_is_read_as_a_number(text: bytes, value: float) -> None:
+def test_a_dicom_decimal_string_is_read_as_a_number(text: bytes, value: float) -> None:
     header = slope(text)
     assert header.number("RescaleSlope") == value
     assert header.malformed == set()
@@ -85,20 +85,20 @@ def test_a_decimal_string_is_read_as_a_number(text: bytes, value: float) -> None
 @pytest.mark.parametrize(
     "text", [b"abc ", b"1,5 ", b"nan ", b"inf ", b"1\\2 ", b"1E999 ", b"\xff\xfe"]
 )
-def test_a_value_that_is_no_finite_number_is_missing_and_malformed(text: bytes) -> None:
+def test_a_dicom_value_that_is_no_finite_number_is_missing_and_malformed(text: bytes) -> None:
     header = slope(text)
     assert header.number("RescaleSlope") is None
     assert header.malformed == {"RescaleSlope"}
 
 
 @pytest.mark.parametrize("text", [b"", b"  "])
-def test_an_empty_number_is_missing_and_not_malformed(text: bytes) -> None:
+def test_an_empty_dicom_number_is_missing_and_not_malformed(text: bytes) -> None:
     header = slope(text)
     assert header.number("RescaleSlope") is None
     assert header.malformed == set()
 
 
-def test_a_wrong_count_of_numbers_is_missing_and_malformed() -> None:
+def test_a_wrong_count_of_numbers_in_a_dicom_attribute_is_missing_and_malformed() -> None:
     header = Header(dataset(PixelSpacing=["0.5", "0.7"], SliceThickness="3"))
     assert header.numbers(2, "PixelSpacing") == (0.5, 0.7)
     assert header.numbers(1, "SliceThickness") == (3.0,)
@@ -108,13 +108,13 @@ def test_a_wrong_count_of_numbers_is_missing_and_malformed() -> None:
     assert header.malformed == {"PixelSpacing", "SliceThickness"}
 
 
-def test_one_invalid_number_makes_the_whole_attribute_malformed() -> None:
+def test_one_invalid_number_makes_the_whole_dicom_attribute_malformed() -> None:
     header = Header(raw(0x0020, 0x0032, "DS", b"1\\x\\3 "))
     assert header.numbers(3, "ImagePositionPatient") is None
     assert header.malformed == {"ImagePositionPatient"}
 
 
-def test_a_fraction_in_an_integer_attribute_is_malformed() -> None:
+def test_a_fraction_in_an_integer_dicom_attribute_is_malformed() -> None:
     header = Header(dataset(Rows=512), raw(0x0020, 0x0013, "IS", b"7.5 "))
     assert header.integer("Rows") == 512
     assert isinstance(header.integer("Rows"), int)
@@ -124,7 +124,7 @@ def test_a_fraction_in_an_integer_attribute_is_malformed() -> None:
     assert "InstanceNumber" in header.malformed
 
 
-def test_an_integer_written_with_a_decimal_point_is_read() -> None:
+def test_a_dicom_integer_written_with_a_decimal_point_is_read() -> None:
     assert Header(raw(0x0020, 0x0013, "IS", b"7.0 ")).integer("InstanceNumber") == 7
 
 
@@ -136,7 +136,9 @@ def test_an_integer_written_with_a_decimal_point_is_read() -> None:
         lambda header: header.integer("RescaleSlope"),
     ],
 )
-def test_a_sequence_in_place_of_a_number_is_malformed(read: Callable[[Header], object]) -> None:
+def test_a_dicom_sequence_in_place_of_a_number_is_malformed(
+    read: Callable[[Header], object],
+) -> None:
     spoilt = Dataset()
     spoilt.add_new(0x00281053, "SQ", [dataset(KVP="1")])
     header = Header(spoilt)
@@ -144,7 +146,7 @@ def test_a_sequence_in_place_of_a_number_is_malformed(read: Callable[[Header], o
     assert header.malformed == {"RescaleSlope"}
 
 
-def test_the_header_of_a_classic_file_is_its_only_frame_header() -> None:
+def test_the_header_of_a_classic_dicom_file_is_its_only_frame_header() -> None:
     header = Header(dataset(KVP="120"))
     assert list(header.frames()) == [header]
 
@@ -231,7 +233,7 @@ KEYWORDS = {
     value=st.binary(max_size=48)
     | st.text("0123456789.-+e\\ A", max_size=48).map(lambda text: text.encode()),
 )
-def test_text_of_any_bytes_is_that_of_the_value_that_pydicom_converts(
+def test_the_text_of_a_dicom_attribute_of_any_bytes_is_that_which_pydicom_converts(
     vr: str, value: bytes
 ) -> None:
     keyword = KEYWORDS[vr]

@@ -129,7 +129,7 @@ def test_a_dicomdir_gives_no_instance(series: WrittenSeries, tmp_path: Path) -> 
     assert read_instance(tmp_path / "media" / "DICOMDIR") is None
 
 
-def test_a_file_without_class_and_modality_is_broken(path: Path) -> None:
+def test_a_dicom_file_without_class_and_modality_is_broken(path: Path) -> None:
     change(path, SOPClassUID="")
     assert instance_of(path).modality == "CT"
     change(path, Modality="")
@@ -139,7 +139,7 @@ def test_a_file_without_class_and_modality_is_broken(path: Path) -> None:
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
 @pytest.mark.parametrize("kind", ["classic", "enhanced"])
-def test_a_header_is_the_same_in_every_native_transfer_syntax(
+def test_a_dicom_header_is_the_same_in_every_native_transfer_syntax(
     series: WrittenSeries, enhanced: WrittenSeries, kind: str, syntax: UID
 ) -> None:
     file = series.paths[1] if kind == "classic" else enhanced.paths[0]
@@ -151,7 +151,7 @@ def test_a_header_is_the_same_in_every_native_transfer_syntax(
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=keyword)
-def test_the_offset_of_native_pixels_in_the_file_is_known(path: Path, syntax: UID) -> None:
+def test_the_offset_of_native_pixels_in_a_dicom_file_is_known(path: Path, syntax: UID) -> None:
     transcode(path, syntax)
     offset = instance_of(path).pixels.offset
     if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
@@ -164,7 +164,7 @@ def test_the_offset_of_native_pixels_in_the_file_is_known(path: Path, syntax: UI
 
 @pytest.mark.parametrize("size", [60_000, 65_500, 65_536, 70_000, 300_000])
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
-def test_a_long_header_does_not_change_frames_and_pixels(
+def test_a_long_dicom_header_does_not_change_frames_and_pixels(
     path: Path, syntax: UID, size: int
 ) -> None:
     before = instance_of(path)
@@ -178,7 +178,7 @@ def test_a_long_header_does_not_change_frames_and_pixels(
 
 
 @pytest.mark.parametrize("length", range(60_000 - 40, 60_000 + 40, 2))
-def test_pixels_are_found_after_a_header_of_any_length(path: Path, length: int) -> None:
+def test_pixels_are_found_after_a_dicom_header_of_any_length(path: Path, length: int) -> None:
     header = path.read_bytes().index(b"\xe0\x7f\x10\x00OW")
     change(path, SourceImageSequence=[_filler(length - header + 65_536 - 60_000)])
     offset = instance_of(path).pixels.offset
@@ -230,7 +230,7 @@ def test_missing_uids_are_named_and_derived_uids_are_put_into_the_dataset(path: 
     assert len(read_dataset(repaired, with_pixels=True).PixelData) == BYTES
 
 
-def test_a_report_needs_no_frame_of_reference(tmp_path: Path) -> None:
+def test_a_structured_report_needs_no_frame_of_reference(tmp_path: Path) -> None:
     report = instance_of(write_dose_report(tmp_path / "report.dcm", 1))
     assert report.frame_of_reference_uid == ""
     assert missing_uids(report) == ()

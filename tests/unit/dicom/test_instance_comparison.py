@@ -34,7 +34,7 @@ def saved(dataset: Dataset, folder: Path) -> Path:
     return path
 
 
-def test_a_file_in_another_transfer_syntax_has_the_same_content(
+def test_a_dicom_file_in_another_transfer_syntax_has_the_same_content(
     first: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
     dataset.compress(RLELossless, generate_instance_uid=False)
@@ -53,7 +53,7 @@ def test_a_file_in_another_transfer_syntax_has_the_same_content(
         assert differing_keywords(first, path) == ()
 
 
-def test_attributes_that_an_archive_may_change_are_not_compared(
+def test_attributes_that_an_archive_may_change_are_not_compared_between_instances(
     first: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
     dataset.file_meta.SourceApplicationEntityTitle = "ARCHIVE"
@@ -66,7 +66,7 @@ def test_attributes_that_an_archive_may_change_are_not_compared(
     assert differing_keywords(first, saved(dataset, tmp_path)) == ()
 
 
-def test_differing_pixels_and_attributes_are_named(
+def test_differing_pixels_and_attributes_are_named_between_instances(
     first: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
     dataset.PixelData = bytes(len(dataset.PixelData))
@@ -78,7 +78,9 @@ def test_differing_pixels_and_attributes_are_named(
     assert PIXEL_DATA in differing_keywords(first, saved(dataset, tmp_path))
 
 
-def test_a_truncated_or_unreadable_file_has_different_content(first: Path, tmp_path: Path) -> None:
+def test_a_truncated_or_unreadable_dicom_file_has_different_content(
+    first: Path, tmp_path: Path
+) -> None:
     cut = tmp_path / "cut.dcm"
     cut.write_bytes(first.read_bytes()[:-1000])
     assert differing_keywords(first, cut) == (PIXEL_DATA,)

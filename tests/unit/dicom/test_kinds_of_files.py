@@ -103,7 +103,7 @@ def written(tmp_path: Path) -> WrittenSeries:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", CHARACTER_SETS)
-def test_a_name_in_any_character_set_is_carried_over_or_left_out(
+def test_a_patient_name_in_any_character_set_is_carried_over_or_left_out(
     kind: str, written: WrittenSeries
 ) -> None:
     character_set, name = CHARACTER_SETS[kind]
@@ -203,7 +203,7 @@ def test_a_series_with_a_modality_lut_is_refused(written: WrittenSeries) -> None
         chosen_volume(written.folder)
 
 
-def test_positions_override_a_negative_spacing_and_an_outdated_gantry_tilt(
+def test_slice_positions_override_a_negative_spacing_and_an_outdated_gantry_tilt(
     written: WrittenSeries,
 ) -> None:
     """Only positions count: Slice Location is upside down, and no slice is sheared."""

@@ -40,7 +40,7 @@ SCOUTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("scout", SCOUTS)
-def test_a_scout_image_without_a_position_is_left_out_and_named(
+def test_a_scout_image_without_a_position_is_left_out_of_its_series_and_named(
     written: WrittenSeries, scout: str
 ) -> None:
     # dicom2nifti#60, #161
@@ -55,7 +55,9 @@ def test_a_scout_image_without_a_position_is_left_out_and_named(
     )
 
 
-def test_a_slice_without_a_position_is_counted_as_unusable(written: WrittenSeries) -> None:
+def test_a_slice_without_a_position_is_counted_as_unusable_in_its_series(
+    written: WrittenSeries,
+) -> None:
     add(written, 0, "lost.dcm", ImagePositionPatient=None)
     volume = volume_of(written.folder)
     assert len(volume.slices) == COUNT
@@ -82,7 +84,7 @@ def test_one_image_of_another_kind_does_not_exclude_its_series(
     assert "; file 13 (" in judged(written.folder).decisions[1].reason
 
 
-def test_copies_with_new_uids_are_used_once(written: WrittenSeries) -> None:
+def test_copies_of_slices_with_new_uids_are_used_once(written: WrittenSeries) -> None:
     # rt-utils#122
     for k in range(COUNT):
         add(written, k, f"again-{k:02}.dcm")

@@ -84,7 +84,7 @@ def test_one_of_two_volumes_shifted_by_half_a_step_gives_a_partial_series_findin
     assert "uses 12 of 24 slices of the series" in judged(tmp_path).decisions[0].reason
 
 
-def test_everything_that_splits_a_series_has_a_text() -> None:
+def test_every_criterion_that_splits_a_series_into_volumes_has_a_text() -> None:
     folder = files("totalmap.dicom")
     names = {
         name
@@ -269,7 +269,9 @@ def test_a_derived_series_beside_a_localizer_is_segmented(written: WrittenSeries
     assert volume_of(written.folder).series_instance_uid == written.series_uid
 
 
-def test_one_sentence_states_that_each_slice_has_its_own_series(written: WrittenSeries) -> None:
+def test_the_refusal_states_in_one_sentence_that_each_slice_has_its_own_series(
+    written: WrittenSeries,
+) -> None:
     """Without Instance Numbers, nothing shows that the slices belong together."""
 
     # dcm2niix#495, medInria#156
@@ -284,13 +286,15 @@ def test_one_sentence_states_that_each_slice_has_its_own_series(written: Written
     )
 
 
-def test_one_sentence_states_that_all_slices_have_the_same_position(written: WrittenSeries) -> None:
+def test_the_refusal_states_in_one_sentence_that_all_slices_have_the_same_position(
+    written: WrittenSeries,
+) -> None:
     # C-arm CT and converters
     edit(written, lambda _, ds: setattr(ds, "ImagePositionPatient", [0, 0, 0]))
     assert refusal(written.folder).endswith("all 12 slices have the same Image Position (Patient)")
 
 
-def test_one_sentence_states_that_each_slice_has_its_own_orientation(
+def test_the_refusal_states_in_one_sentence_that_each_slice_has_its_own_orientation(
     written: WrittenSeries,
 ) -> None:
     def turn(k: int, dataset: Dataset) -> None:

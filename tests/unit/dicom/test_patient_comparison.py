@@ -71,7 +71,7 @@ def read_pair(written: WrittenSeries, folder: Path, pair: tuple[Values, Values])
 @pytest.mark.filterwarnings("ignore:.*Specific Character Set")
 @pytest.mark.filterwarnings("ignore:Unknown encoding")
 @pytest.mark.parametrize("case", ONE_PATIENT)
-def test_different_ways_to_write_one_patient_agree(
+def test_different_headers_of_one_patient_agree_as_those_of_the_same_patient(
     case: str, written_pair: WrittenSeries, tmp_path: Path
 ) -> None:
     (series,) = read_pair(written_pair, tmp_path, ONE_PATIENT[case]).series
@@ -80,7 +80,7 @@ def test_different_ways_to_write_one_patient_agree(
 
 
 @pytest.mark.parametrize("case", TWO_PATIENTS)
-def test_values_of_two_patients_disagree_in_the_attribute_that_differs(
+def test_headers_of_two_patients_disagree_in_the_attribute_that_differs(
     case: str, written_pair: WrittenSeries, tmp_path: Path
 ) -> None:
     pair = TWO_PATIENTS[case]
@@ -91,7 +91,7 @@ def test_values_of_two_patients_disagree_in_the_attribute_that_differs(
     assert f"files of a series of 2 disagree in {NAMES[keyword]}" in study.warnings
 
 
-def test_at_least_twenty_pairs_of_each_kind_are_tested() -> None:
+def test_at_least_twenty_pairs_of_headers_of_one_and_of_two_patients_are_compared() -> None:
     assert min(len(ONE_PATIENT), len(TWO_PATIENTS)) >= 20
 
 
@@ -213,7 +213,7 @@ def test_the_text_form_of_a_patient_shows_no_value(written_pair: WrittenSeries) 
         assert "meanings" not in shown
 
 
-def test_a_patient_without_attributes_agrees_with_every_patient(
+def test_a_header_without_patient_attributes_agrees_with_every_patient(
     written_pair: WrittenSeries,
 ) -> None:
     instance = read_instance(written_pair.paths[0])

@@ -126,7 +126,7 @@ def test_rescaled_values_outside_int16_are_not_clipped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(voxels, stored.astype(np.int64) * -3 + 7)
 
 
-def test_stored_values_are_used_without_a_rescale(tmp_path: Path) -> None:
+def test_stored_pixel_values_are_used_without_a_rescale(tmp_path: Path) -> None:
     stored = pattern(np.int16, -1024, 3071)
     store(tmp_path, stored)
     for path in tmp_path.iterdir():
@@ -186,7 +186,7 @@ def set_padding(folder: Path, vr: str, value: int, limit: int | None = None) -> 
 
 
 @pytest.mark.parametrize(("vr", "value"), [("US", 63536), ("SS", -2000)])
-def test_padding_darker_than_air_is_unchanged(tmp_path: Path, vr: str, value: int) -> None:
+def test_pixel_padding_darker_than_air_is_unchanged(tmp_path: Path, vr: str, value: int) -> None:
     stored = pattern(np.int16, -1000, 3000)
     stored[:, 5] = -2000
     store(tmp_path, stored, RescaleIntercept="-24")
@@ -195,7 +195,7 @@ def test_padding_darker_than_air_is_unchanged(tmp_path: Path, vr: str, value: in
 
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
-def test_bright_padding_becomes_air(tmp_path: Path, syntax: UID) -> None:
+def test_bright_pixel_padding_becomes_air(tmp_path: Path, syntax: UID) -> None:
     stored = pattern(np.uint16, 0, 4095)
     stored[1:3, 5] = 65535
     store(tmp_path, stored)
@@ -210,7 +210,7 @@ def test_bright_padding_becomes_air(tmp_path: Path, syntax: UID) -> None:
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
 @pytest.mark.parametrize(("value", "becomes"), [(32000, AIR_HU), (-32000, -32000)])
-def test_padding_of_signed_pixels_is_read_in_every_syntax(
+def test_pixel_padding_of_signed_pixels_is_read_in_every_syntax(
     tmp_path: Path, syntax: UID, value: int, becomes: int
 ) -> None:
     stored = pattern(np.int16, -1000, 3000)
@@ -223,7 +223,9 @@ def test_padding_of_signed_pixels_is_read_in_every_syntax(
 
 
 @pytest.mark.parametrize(("value", "limit"), [(60000, 65535), (65535, 60000)])
-def test_all_values_of_a_padding_range_become_air(tmp_path: Path, value: int, limit: int) -> None:
+def test_all_values_of_a_pixel_padding_range_become_air(
+    tmp_path: Path, value: int, limit: int
+) -> None:
     stored = pattern(np.uint16, 0, 4095)
     stored[0, 5, :4] = 59999, 60000, 62000, 65535
     store(tmp_path, stored)
@@ -234,7 +236,7 @@ def test_all_values_of_a_padding_range_become_air(tmp_path: Path, value: int, li
 
 
 @pytest.mark.parametrize("value", [65535, 63536, 61440])
-def test_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) -> None:
+def test_pixel_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) -> None:
     """Its low 12 bits would look like tissue: 3071, 1072 and -1024 HU."""
     stored = pattern(np.uint16, 0, 4095)
     stored[:, 5] = value
@@ -244,7 +246,7 @@ def test_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) 
     np.testing.assert_array_equal(voxels_of(tmp_path), expected)
 
 
-def test_a_padding_range_written_unsigned_applies_to_signed_pixels(tmp_path: Path) -> None:
+def test_a_pixel_padding_range_written_unsigned_applies_to_signed_pixels(tmp_path: Path) -> None:
     """From 63536 to 5000 as unsigned numbers is from -2000 to 5000, which is bright."""
     stored = pattern(np.int16, 6000, 9000)
     stored[0, 5, :4] = -2001, -2000, 5000, 5001
@@ -253,7 +255,7 @@ def test_a_padding_range_written_unsigned_applies_to_signed_pixels(tmp_path: Pat
     assert voxels_of(tmp_path)[0, 5, :4].tolist() == [-2001, AIR_HU, AIR_HU, 5001]
 
 
-def test_values_next_to_the_padding_value_are_unchanged(tmp_path: Path) -> None:
+def test_pixel_values_next_to_the_padding_value_are_unchanged(tmp_path: Path) -> None:
     stored = pattern(np.uint16, 0, 4095)
     stored[0, 5, :3] = 4999, 5000, 5001
     store(tmp_path, stored)
@@ -261,7 +263,7 @@ def test_values_next_to_the_padding_value_are_unchanged(tmp_path: Path) -> None:
     assert voxels_of(tmp_path)[0, 5, :3].tolist() == [3975, AIR_HU, 3977]
 
 
-def test_padding_of_an_mr_series_is_unchanged(tmp_path: Path) -> None:
+def test_pixel_padding_of_an_mr_series_is_unchanged(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, modality="MR"))
     stored = written.hu.astype(np.uint16)
     stored[:, 5] = 65535

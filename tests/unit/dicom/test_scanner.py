@@ -37,7 +37,7 @@ def test_a_multiframe_image_names_its_scanner(enhanced: WrittenSeries) -> None:
     assert read_scanner(with_scanner(enhanced.paths[0], "A", "B")) == "A B"
 
 
-def test_a_file_that_cannot_be_read_has_no_scanner(path: Path, tmp_path: Path) -> None:
+def test_a_dicom_file_that_cannot_be_read_has_no_scanner(path: Path, tmp_path: Path) -> None:
     assert read_scanner(tmp_path / "missing.dcm") == ""
     content = path.read_bytes()
     for length in (0, 100, 140, 300):

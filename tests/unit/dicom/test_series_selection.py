@@ -55,7 +55,9 @@ def reason_of(study: Study, uid: str) -> str:
     return next(v.reason for v in judged(study).decisions if v.series.uid == uid)
 
 
-def test_the_thin_series_with_a_soft_kernel_is_chosen(study: Study, written: WrittenStudy) -> None:
+def test_the_thin_series_with_a_soft_kernel_is_chosen_for_segmentation(
+    study: Study, written: WrittenStudy
+) -> None:
     judgement = judged(study)
     (selection,) = selected(judgement)
     assert selection.stack.series.uid == written.thin_soft.series_uid
@@ -63,7 +65,9 @@ def test_the_thin_series_with_a_soft_kernel_is_chosen(study: Study, written: Wri
     assert [v.chosen_by for v in judgement.decisions] == [("ct",)] + [()] * 4
 
 
-def test_the_decision_about_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
+def test_the_selection_has_a_reason_for_its_decision_about_every_series(
+    study: Study, written: WrittenStudy
+) -> None:
     assert reason_of(study, written.thin_soft.series_uid) == (
         "chosen: 24 slices every 3 mm, soft kernel; best of 3 suitable series"
     )
@@ -74,7 +78,7 @@ def test_the_decision_about_every_series_has_a_reason(study: Study, written: Wri
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_series_and_files_does_not_change_the_decisions(
+def test_the_order_of_series_and_files_does_not_change_the_selection_of_series(
     study: Study, random: Any
 ) -> None:
     def shuffled(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -89,7 +93,7 @@ def test_the_order_of_series_and_files_does_not_change_the_decisions(
     assert [v.series.uid for v in other.decisions] == [v.series.uid for v in expected.decisions]
 
 
-def test_the_rank_setting_of_a_rule_decides_which_series_comes_first(
+def test_the_rank_setting_of_a_selection_rule_decides_which_series_comes_first(
     study: Study, written: WrittenStudy
 ) -> None:
     sharp = judged(study, SelectionRule(rank=(Criterion.SHARP_KERNEL,)))
@@ -121,7 +125,7 @@ def test_the_rank_setting_of_a_rule_decides_which_series_comes_first(
         (SelectionRule(image_types_excluded=("AXIAL",)), "not original slices (image type AXIAL"),
     ],
 )
-def test_the_reason_of_a_filter_states_value_and_limit(
+def test_the_reason_of_a_series_filter_states_value_and_limit(
     study: Study, rule: SelectionRule, reason: str
 ) -> None:
     with pytest.raises(NoSuitableSeries) as caught:
@@ -141,13 +145,15 @@ def test_the_reason_of_a_filter_states_value_and_limit(
         SelectionRule(max_slices=24, max_slice_thickness_mm=3.0),
     ],
 )
-def test_filters_accept_a_series_that_matches_them(
+def test_series_filters_accept_a_series_that_matches_them(
     study: Study, written: WrittenStudy, rule: SelectionRule
 ) -> None:
     assert selected(judged(study, rule))[0].stack.series.uid == written.thin_soft.series_uid
 
 
-def test_the_contrast_filter_uses_the_contrast_agent_in_the_header(tmp_path: Path) -> None:
+def test_the_contrast_filter_of_series_uses_the_contrast_agent_in_the_header(
+    tmp_path: Path,
+) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, ContrastBolusAgent="Iohexol")
     assert only_decision(tmp_path, SelectionRule(contrast=Contrast.WITH)).chosen_by
@@ -177,14 +183,16 @@ def test_series_whose_image_type_is_not_original_slices_are_excluded(
     assert only_decision(tmp_path, SelectionRule(image_types_excluded=())).chosen_by
 
 
-def test_maps_whose_values_are_not_hu_are_excluded(tmp_path: Path) -> None:
+def test_series_of_maps_whose_values_are_not_hu_are_excluded(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, RescaleType="MGML")
     decision = only_decision(tmp_path, SelectionRule(image_types_excluded=()))
     assert decision.reason == "values are mg/mL, not HU (rescale type MGML)"
 
 
-def test_derived_and_coronal_slices_rank_below_axial_originals(tmp_path: Path) -> None:
+def test_derived_and_coronal_slices_rank_below_axial_originals_in_the_series_selection(
+    tmp_path: Path,
+) -> None:
     for path in write_series(tmp_path / "1", 3, replace(SMALL, number=1)).paths:
         change(path, ImageType=["DERIVED", "PRIMARY", "AXIAL"])
     write_series(
@@ -230,7 +238,7 @@ def test_a_series_with_a_gap_ranks_below_a_complete_one(tmp_path: Path) -> None:
     assert "1 slices are missing" in fill.decisions[1].reason
 
 
-def test_several_rules_choose_several_series(study: Study, written: WrittenStudy) -> None:
+def test_several_selection_rules_choose_several_series(study: Study, written: WrittenStudy) -> None:
     judgement = judged(
         study,
         SelectionRule(name="soft"),
@@ -247,7 +255,7 @@ def test_several_rules_choose_several_series(study: Study, written: WrittenStudy
     assert "mr: modality is CT, not MR" in reason
 
 
-def test_a_series_that_two_rules_choose_is_segmented_once(study: Study) -> None:
+def test_a_series_that_two_selection_rules_choose_is_segmented_once(study: Study) -> None:
     judgement = judged(study, SelectionRule(name="a"), SelectionRule(name="b"))
     (selection,) = selected(judgement)
     assert selection.folder == "a"

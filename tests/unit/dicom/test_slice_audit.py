@@ -69,7 +69,7 @@ def test_slices_of_any_orientation_and_file_order_are_sorted(
 
 
 @pytest.mark.parametrize("tilt", [-25.0, 4.0, 18.0])
-def test_gantry_tilt_is_measured(tmp_path: Path, tilt: float) -> None:
+def test_the_gantry_tilt_of_a_ct_series_is_measured(tmp_path: Path, tilt: float) -> None:
     spec = replace(SPEC, tilt_degrees=tilt)
     written = write_series(tmp_path, 2, spec)
     audit = audit_stack(stack_of(tmp_path), REJECT)
@@ -79,7 +79,7 @@ def test_gantry_tilt_is_measured(tmp_path: Path, tilt: float) -> None:
     assert f"tilted by {abs(tilt):.1f} degrees" in finding
 
 
-def test_missing_slices_are_refused_by_default(tmp_path: Path) -> None:
+def test_missing_slices_of_a_series_are_refused_by_default(tmp_path: Path) -> None:
     with pytest.raises(IncompleteSeries) as caught:
         audited(tmp_path, without(4, 8))
     assert str(caught.value) == (
@@ -88,7 +88,7 @@ def test_missing_slices_are_refused_by_default(tmp_path: Path) -> None:
     )
 
 
-def test_missing_slices_are_accepted_if_the_policy_fills_gaps(tmp_path: Path) -> None:
+def test_missing_slices_of_a_series_are_accepted_if_the_policy_fills_gaps(tmp_path: Path) -> None:
     audit = audited(tmp_path, without(4, 8), FILL)
     assert audit.geometry.slice_steps == pytest.approx([0, 1, 2, 3, 5, 6, 7, 9, 10, 11])
     assert audit.geometry.spacing_mm[2] == pytest.approx(3.0)
@@ -97,7 +97,7 @@ def test_missing_slices_are_accepted_if_the_policy_fills_gaps(tmp_path: Path) ->
     assert "interpolated" in finding
 
 
-def test_a_gap_beyond_the_limit_is_not_filled(tmp_path: Path) -> None:
+def test_a_gap_of_missing_slices_beyond_the_limit_is_not_filled(tmp_path: Path) -> None:
     with pytest.raises(IncompleteSeries, match=r"up to 12\.00 mm.*allows at most 10 mm"):
         audited(tmp_path, without(4, 5, 6, count=16), FILL)
 
@@ -119,7 +119,7 @@ def test_varying_slice_distances_are_refused_or_measured_by_the_policy(tmp_path:
     assert "vary from 1.20 to 4.50 mm" in audit.findings[0]
 
 
-def test_positions_rounded_to_one_decimal_are_equidistant(tmp_path: Path) -> None:
+def test_slice_positions_rounded_to_one_decimal_are_equidistant(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, slice_spacing_mm=1.25))
     for path in written.paths:
         position = pydicom.dcmread(path).ImagePositionPatient
@@ -129,7 +129,9 @@ def test_positions_rounded_to_one_decimal_are_equidistant(tmp_path: Path) -> Non
     assert audit.findings == ()
 
 
-def test_one_missing_thin_slice_is_not_taken_for_rounding(tmp_path: Path) -> None:
+def test_one_missing_thin_slice_is_not_taken_for_rounding_of_slice_positions(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(IncompleteSeries, match="1 slices are missing"):
         audited(tmp_path, replace(without(1, count=40), slice_spacing_mm=0.3))
 
@@ -142,7 +144,7 @@ def test_slices_at_the_same_position_are_refused_under_any_policy(tmp_path: Path
         audit_stack(stack_of(tmp_path), FILL)
 
 
-def test_shifted_slices_are_refused(tmp_path: Path) -> None:
+def test_slices_shifted_against_each_other_in_a_series_are_refused(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SPEC)
     x, y, z = pydicom.dcmread(written.paths[5]).ImagePositionPatient
     change(written.paths[5], ImagePositionPatient=[x + 2.0, y, z])
@@ -150,7 +152,7 @@ def test_shifted_slices_are_refused(tmp_path: Path) -> None:
         audit_stack(stack_of(tmp_path), FILL)
 
 
-def test_unusable_images_are_named_with_their_faults(tmp_path: Path) -> None:
+def test_unusable_images_of_a_series_are_named_with_their_faults(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SPEC)
     written.paths[3].write_bytes(written.paths[3].read_bytes()[:-100])
     change(written.paths[9], ImagePositionPatient=None)
@@ -168,7 +170,7 @@ def test_unusable_images_are_named_with_their_faults(tmp_path: Path) -> None:
     assert audit.geometry.slice_steps == pytest.approx([0, 1, 2, 4, 5, 6, 7, 8, 10, 11])
 
 
-def test_only_the_first_of_many_unusable_images_are_named(tmp_path: Path) -> None:
+def test_only_the_first_of_many_unusable_images_of_a_series_are_named(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths:
         change(path, PixelSpacing=None)
     with pytest.raises(IncompleteSeries, match=r"12 of 12.*file \d+ \([^)]*\) \([^)]*\), \.\.\."):
@@ -220,7 +222,7 @@ def test_a_ct_without_rescale_gives_a_finding(tmp_path: Path) -> None:
     assert "4 of 12 slices have no Rescale Slope and Intercept" in finding
 
 
-def test_the_typical_spacing_ignores_a_gap(tmp_path: Path) -> None:
+def test_the_typical_slice_spacing_ignores_a_gap(tmp_path: Path) -> None:
     write_series(tmp_path, 1, without(5))
     assert typical_spacing_mm(stack_of(tmp_path)) == 3.0
 
@@ -234,7 +236,7 @@ def test_the_typical_spacing_ignores_a_gap(tmp_path: Path) -> None:
         [SPEC.orientation, CORONAL, SAGITTAL, (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)]
     ),
 )
-def test_the_geometry_has_every_slice_at_the_position_in_its_header(
+def test_the_geometry_of_a_volume_has_every_slice_at_the_position_in_its_header(
     tmp_path_factory: pytest.TempPathFactory,
     tilt: float,
     missing: set[int],

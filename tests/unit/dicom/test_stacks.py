@@ -42,7 +42,7 @@ def described(folder: Path) -> list[tuple[str, int]]:
     return [(stack.split_by, len(stack.slices)) for stack in stacks_of(folder)]
 
 
-def test_one_volume_is_one_stack(phantom_series: WrittenSeries) -> None:
+def test_a_series_of_one_volume_is_one_stack(phantom_series: WrittenSeries) -> None:
     (stack,) = stacks_of(phantom_series.folder)
     assert (stack.number, stack.of, stack.split_by) == (1, 1, "")
     assert len(stack.slices) == 40
@@ -154,13 +154,15 @@ def test_repetitions_that_alternate_at_each_position_are_split_by_instance_numbe
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_repetitions_without_any_difference_stay_one_stack(tmp_path: Path, number: int) -> None:
+def test_repetitions_of_slices_without_any_difference_stay_one_stack(
+    tmp_path: Path, number: int
+) -> None:
     write_part(tmp_path, InstanceNumber=number)
     write_part(tmp_path, InstanceNumber=number)
     assert described(tmp_path) == [("", 24)]
 
 
-def test_alternating_phases_of_different_length_stay_one_stack(tmp_path: Path) -> None:
+def test_alternating_phases_of_a_series_of_different_length_stay_one_stack(tmp_path: Path) -> None:
     """Images of one position follow each other, and some positions have only one image."""
     write_part(tmp_path, InstanceNumber=lambda k: 2 * k + 1)
     write_part(tmp_path, replace(SPEC, n_slices=8), InstanceNumber=lambda k: 2 * k + 6)

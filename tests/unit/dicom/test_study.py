@@ -29,7 +29,7 @@ def test_a_series_is_read_from_files_of_any_name_in_any_folder(
     assert found == set(phantom_series.sop_uids)
 
 
-def test_files_that_are_not_dicom_are_counted(phantom_copy: Path) -> None:
+def test_files_that_are_not_dicom_are_counted_when_a_study_is_read(phantom_copy: Path) -> None:
     (phantom_copy / "notes.dcm").write_text("not DICOM")
     (phantom_copy / "IM0001.dcm.json").write_text("{}")
     (phantom_copy / "empty").touch()
@@ -38,26 +38,28 @@ def test_files_that_are_not_dicom_are_counted(phantom_copy: Path) -> None:
     assert study.warnings == ()
 
 
-def test_a_pipe_in_the_folder_does_not_block_reading(phantom_copy: Path) -> None:
+def test_a_pipe_in_a_study_folder_does_not_block_reading_the_study(phantom_copy: Path) -> None:
     os.mkfifo(phantom_copy / "pipe")
     (series,) = read_study(phantom_copy).series
     assert len(series.instances) == 40
 
 
-def test_a_broken_link_is_refused_by_its_file_number(phantom_copy: Path) -> None:
+def test_a_broken_link_in_a_study_folder_is_refused_by_its_file_number(phantom_copy: Path) -> None:
     (phantom_copy / "gone.dcm").symlink_to("/nowhere")
     with pytest.raises(InputError, match=r"^file 41 can't be read: No such file or directory$"):
         read_study(phantom_copy)
 
 
-def test_a_copy_of_a_file_counts_once(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
+def test_a_copy_of_a_dicom_file_counts_once(
+    phantom_series: WrittenSeries, phantom_copy: Path
+) -> None:
     first = min(phantom_copy.iterdir())
     shutil.copy(first, phantom_copy / "again.dcm")
     (series,) = read_study(phantom_copy).series
     assert len(series.instances) == phantom_series.spec.n_slices
 
 
-def test_a_file_with_a_repeated_uid_and_another_header_is_left_out_with_a_warning(
+def test_a_dicom_file_with_a_repeated_uid_and_another_header_is_left_out_with_a_warning(
     phantom_series: WrittenSeries, phantom_copy: Path
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -69,7 +71,7 @@ def test_a_file_with_a_repeated_uid_and_another_header_is_left_out_with_a_warnin
     assert names == {path.name for path in phantom_series.paths}
 
 
-def test_a_file_with_a_broken_header_is_named_in_the_warnings(
+def test_a_dicom_file_with_a_broken_header_is_named_in_the_warnings(
     phantom_series: WrittenSeries, phantom_copy: Path
 ) -> None:
     first = min(phantom_copy.iterdir())
@@ -85,12 +87,12 @@ def test_a_file_with_a_broken_header_is_named_in_the_warnings(
     )
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+def test_an_empty_study_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no DICOM instance"):
         read_study(tmp_path)
 
 
-def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+def test_a_missing_study_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_study(tmp_path / "none")
 
@@ -106,7 +108,7 @@ def closed_folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_an_unreadable_folder_is_refused(closed_folder: Path) -> None:
+def test_an_unreadable_study_folder_is_refused(closed_folder: Path) -> None:
     os.seteuid(NOBODY)
     try:
         with pytest.raises(InputError, match="a folder in the input folder can't be read"):
@@ -123,7 +125,7 @@ def without_uids(folder: Path) -> None:
         dataset.save_as(path)
 
 
-def test_empty_uids_are_derived_from_the_content(
+def test_empty_dicom_uids_are_derived_from_the_content(
     phantom_copy: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     without_uids(phantom_copy)
@@ -139,7 +141,7 @@ def test_empty_uids_are_derived_from_the_content(
     assert read_study(moved).series[0].uid == series.uid
 
 
-def test_empty_uids_are_refused_if_repair_is_not_allowed(phantom_copy: Path) -> None:
+def test_empty_dicom_uids_are_refused_if_repair_is_not_allowed(phantom_copy: Path) -> None:
     without_uids(phantom_copy)
     with pytest.raises(InputError, match=r"study\.missing_uids is `refuse`"):
         read_study(phantom_copy, repair_missing_uids=False)
@@ -192,7 +194,9 @@ def test_series_without_a_study_uid_form_two_studies_if_the_patients_differ(
     assert "another" not in str(read)
 
 
-def test_a_single_file_is_read_as_a_study_of_one_instance(phantom_series: WrittenSeries) -> None:
+def test_a_single_dicom_file_is_read_as_a_study_of_one_instance(
+    phantom_series: WrittenSeries,
+) -> None:
     (series,) = read_study(phantom_series.paths[3]).series
     assert [instance.sop_instance_uid for instance in series.instances] == [
         phantom_series.sop_uids[3]

@@ -24,7 +24,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return read_study(folder)
 
 
-def test_studies_are_numbered_by_their_uid_and_counted(content: Study) -> None:
+def test_studies_of_an_input_are_numbered_by_their_uid_and_counted(content: Study) -> None:
     first, second = list_studies(content)
     assert first.uid < second.uid
     assert (first.number, second.number) == (1, 2)
@@ -32,7 +32,9 @@ def test_studies_are_numbered_by_their_uid_and_counted(content: Study) -> None:
     assert {(study.series, study.images) for study in (first, second)} == {(1, 3), (2, 7)}
 
 
-def test_several_studies_are_refused_with_their_numbers_and_uids(content: Study) -> None:
+def test_several_studies_in_an_input_are_refused_with_their_numbers_and_uids(
+    content: Study,
+) -> None:
     with pytest.raises(InputError) as caught:
         choose_study(content, None)
     message = str(caught.value)
@@ -43,7 +45,7 @@ def test_several_studies_are_refused_with_their_numbers_and_uids(content: Study)
     assert "\n" not in message
 
 
-def test_a_study_is_chosen_by_number_or_uid(content: Study) -> None:
+def test_a_study_of_an_input_is_chosen_by_number_or_uid(content: Study) -> None:
     _, second = list_studies(content)
     assert choose_study(content, "2") == choose_study(content, second.uid) == second
     chosen = of_study(content, second.uid)
@@ -51,7 +53,7 @@ def test_a_study_is_chosen_by_number_or_uid(content: Study) -> None:
     assert len(chosen.series) == second.series
 
 
-def test_the_only_study_is_chosen_without_number_or_uid(content: Study) -> None:
+def test_the_only_study_of_an_input_is_chosen_without_number_or_uid(content: Study) -> None:
     (_, second) = list_studies(content)
     alone = of_study(content, second.uid)
     assert choose_study(alone, None).uid == second.uid
@@ -71,7 +73,7 @@ def test_a_wanted_study_that_may_be_a_patient_name_is_not_shown_in_the_message(
     assert "DOE" not in str(caught.value)
 
 
-def test_the_message_lists_only_the_first_of_many_studies(content: Study) -> None:
+def test_the_refusal_of_an_input_lists_only_the_first_of_many_studies(content: Study) -> None:
     series = content.series[0]
     many = replace(
         content,

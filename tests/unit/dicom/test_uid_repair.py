@@ -143,7 +143,7 @@ def test_wrong_uids_are_refused_if_repair_is_not_allowed(
     assert UUID not in str(caught.value)
 
 
-def test_a_report_without_uids_does_not_make_its_study_refused(tmp_path: Path) -> None:
+def test_a_structured_report_without_uids_does_not_make_its_study_refused(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SMALL)
     report = pydicom.dcmread(written.paths[0])
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PixelData"):
@@ -167,7 +167,7 @@ def test_an_image_with_the_uid_of_another_image_gets_a_derived_uid(tmp_path: Pat
     assert len(study.series[0].instances) == SMALL.n_slices
 
 
-def test_copies_of_files_with_one_uid_count_once(tmp_path: Path) -> None:
+def test_copies_of_dicom_files_with_one_uid_count_once(tmp_path: Path) -> None:
     written = write_series(tmp_path / "ct", 1, SMALL)
     change_files(written, constant(SOPInstanceUID="1.2.3.4.5"))
     shutil.copytree(tmp_path / "ct", tmp_path / "copy")

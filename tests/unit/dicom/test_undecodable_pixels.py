@@ -66,7 +66,7 @@ def test_truncated_native_pixels_are_refused_before_they_are_decoded(
 
 
 @pytest.mark.parametrize("length", [0, 2000, -1])
-def test_a_file_truncated_after_its_header_was_read_is_undecodable(
+def test_the_pixels_of_a_file_truncated_after_its_header_was_read_are_undecodable(
     tmp_path: Path, length: int
 ) -> None:
     hu = write_series(tmp_path, 1, SPEC).hu
@@ -77,7 +77,9 @@ def test_a_file_truncated_after_its_header_was_read_is_undecodable(
     np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 
-def test_a_file_deleted_after_its_header_was_read_is_undecodable(tmp_path: Path) -> None:
+def test_the_pixels_of_a_file_deleted_after_its_header_was_read_are_undecodable(
+    tmp_path: Path,
+) -> None:
     write_series(tmp_path, 1, SPEC)
     slices = slices_of(tmp_path)
     (tmp_path / NAMES[1]).unlink()
@@ -101,7 +103,7 @@ def codestream_of(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_a_truncated_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> None:
+def test_the_pixels_of_a_truncated_codestream_are_undecodable(tmp_path: Path, syntax: UID) -> None:
     hu = compressed(tmp_path, syntax)
     codestream = codestream_of(tmp_path / NAMES[1])
     set_codestream(tmp_path / NAMES[1], codestream[: len(codestream) // 2])
@@ -110,7 +112,7 @@ def test_a_truncated_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> N
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_bytes_that_are_no_codestream_are_undecodable(tmp_path: Path, syntax: UID) -> None:
+def test_pixel_bytes_that_are_no_codestream_are_undecodable(tmp_path: Path, syntax: UID) -> None:
     hu = compressed(tmp_path, syntax)
     set_codestream(tmp_path / NAMES[1], bytes(range(256)) * 4)
     (undecodable,) = undecodable_of(tmp_path, hu)
@@ -119,7 +121,7 @@ def test_bytes_that_are_no_codestream_are_undecodable(tmp_path: Path, syntax: UI
 
 @pytest.mark.parametrize("size", [(35, 40), (36, 41), (40, 36), (72, 40), (36, 32)])
 @pytest.mark.parametrize("syntax", SIZED, ids=keyword)
-def test_a_codestream_of_another_size_is_undecodable(
+def test_the_pixels_of_a_codestream_of_another_size_are_undecodable(
     tmp_path: Path, syntax: UID, size: tuple[int, int]
 ) -> None:
     hu = compressed(tmp_path / "in", syntax)
@@ -132,7 +134,7 @@ def test_a_codestream_of_another_size_is_undecodable(
 
 
 @pytest.mark.parametrize("size", [(35, 40), (36, 32)])
-def test_an_rle_segment_that_is_too_short_is_undecodable(
+def test_an_rle_segment_of_pixels_that_is_too_short_is_undecodable(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     hu = compressed(tmp_path / "in", RLELossless)
@@ -145,7 +147,9 @@ def test_an_rle_segment_that_is_too_short_is_undecodable(
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_a_damaged_codestream_does_not_change_other_slices(tmp_path: Path, syntax: UID) -> None:
+def test_a_damaged_codestream_of_one_slice_does_not_change_other_slices(
+    tmp_path: Path, syntax: UID
+) -> None:
     # Codestreams have no checksums: damaged ones may well decode, into other values.
     hu = compressed(tmp_path, syntax)
     codestream = codestream_of(tmp_path / NAMES[1])
@@ -160,7 +164,7 @@ def test_a_damaged_codestream_does_not_change_other_slices(tmp_path: Path, synta
         np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 
-def test_a_damaged_deflated_file_is_named_in_the_warnings(tmp_path: Path) -> None:
+def test_a_damaged_deflated_dicom_file_is_named_in_the_warnings(tmp_path: Path) -> None:
     write_series(tmp_path, 1, SPEC)
     for path in tmp_path.iterdir():
         transcode(path, DeflatedExplicitVRLittleEndian)

@@ -60,7 +60,7 @@ def test_the_voxels_of_an_mr_series_are_its_stored_values(tmp_path: Path) -> Non
     assert volume.findings == ()
 
 
-def test_a_file_with_damaged_pixels_is_refused_by_its_number(tmp_path: Path) -> None:
+def test_a_dicom_file_with_damaged_pixels_is_refused_by_its_number(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     damage(written.paths[5])
     with pytest.raises(UnreadableInstance, match=r"of file 6 \(…[0-9a-f]{4}\) \(1 of 12 slices\)"):

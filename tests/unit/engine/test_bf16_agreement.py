@@ -19,14 +19,14 @@ TASK = load_task("total", Variant.FAST)
 SPEC = SeriesSpec(rows=192, columns=192, n_slices=110, pixel_spacing_mm=(2.2, 2.2))
 
 
-def test_dice_is_computed_for_each_label_with_enough_voxels() -> None:
+def test_the_bf16_measurement_computes_dice_for_each_label_with_enough_voxels() -> None:
     one, other = np.zeros((2, 10, 200), dtype=np.uint8)
     one[:4], other[2:6] = 7, 7
     one[9, :50] = 9  # too few voxels to compare
     assert dice_by_label(one, other) == {7: 0.5}
 
 
-def test_a_structure_in_only_one_of_two_images_has_a_dice_of_0() -> None:
+def test_a_structure_in_only_one_of_two_images_has_a_dice_of_0_in_the_bf16_measurement() -> None:
     one, other = np.zeros((2, 10, 200), dtype=np.uint8)
     other[0] = 3
     assert dice_by_label(one, other) == {3: 0.0}
@@ -43,7 +43,7 @@ def test_the_demo_model_runs_in_bf16_after_its_agreement_was_measured(tmp_path: 
     Networks(TASK, models, arithmetic=Arithmetic.BF16)
 
 
-def test_networks_for_another_modality_are_not_measured(
+def test_networks_for_another_modality_are_not_measured_in_bf16(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     models = build_task(tmp_path / "models", load_task("total_mr", Variant.FAST))

@@ -54,7 +54,7 @@ def agreement(records: dict[str, ModelRecord], part: Task) -> BoxAgreement:
     return found
 
 
-def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
+def test_each_network_in_a_box_is_compared_with_its_own_labels_of_the_whole_volume(
     models: Path, volume: Volume, measured: dict[str, ModelRecord]
 ) -> None:
     organs = TASK.boxes[0]
@@ -73,12 +73,16 @@ def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
     assert 0 <= measurement.min_dice < 0.98  # the labels of random networks are noise
 
 
-def test_a_network_without_a_box_has_a_dice_of_0(measured: dict[str, ModelRecord]) -> None:
+def test_a_network_without_a_box_has_a_dice_of_0_in_the_measurement_of_boxes(
+    measured: dict[str, ModelRecord],
+) -> None:
     """The rough network finds no rib, and the random network finds ribs everywhere."""
     assert set(agreement(measured, TASK.boxes[-1]).dice.values()) == {0.0}
 
 
-def test_networks_that_agree_may_search_in_boxes(volume: Volume, tmp_path: Path) -> None:
+def test_networks_that_agree_with_the_whole_volume_may_search_in_boxes(
+    volume: Volume, tmp_path: Path
+) -> None:
     settings = SegmentationSection(
         variant=Variant.FULL, structures=("gallbladder",), search=Search.BOXES
     )
@@ -92,7 +96,7 @@ def test_networks_that_agree_may_search_in_boxes(volume: Volume, tmp_path: Path)
     assert [one.structure.name for one in found.found()] == ["gallbladder"]
 
 
-def test_a_measurement_names_the_rough_network_and_is_kept_until_files_change(
+def test_a_measurement_of_boxes_names_the_rough_network_and_is_kept_until_files_change(
     models: Path, measured: dict[str, ModelRecord], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(models, tmp_path / "models"))

@@ -33,7 +33,7 @@ from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.segmentation import InferenceLabels, Margin, ModelIdentity, Segmentation
@@ -70,7 +70,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
         (Arithmetic.BF16, SHAPES[0]),
     ],
 )
-def test_measuring_margins_does_not_change_a_label(
+def test_measuring_confidence_margins_does_not_change_a_label(
     fast_models: Path, arithmetic: Arithmetic, shape: tuple[int, int, int]
 ) -> None:
     if arithmetic is Arithmetic.BF16:
@@ -105,7 +105,7 @@ def alone(both_models: Path, volume: Volume) -> Segmentation:
     return Engine(FULL, both_models).segment(volume, Recorder().progress)
 
 
-def test_a_second_opinion_does_not_change_labels_or_margins(
+def test_a_second_opinion_does_not_change_labels_or_confidence_margins(
     found: Segmentation, alone: Segmentation
 ) -> None:
     np.testing.assert_array_equal(found.labels, alone.labels)
@@ -117,7 +117,7 @@ def test_a_second_opinion_does_not_change_labels_or_margins(
     assert alone.confidence.opinions is None
 
 
-def test_a_result_with_a_second_opinion_names_the_networks_of_both(
+def test_a_result_with_a_second_opinion_names_the_networks_of_both_opinions(
     found: Segmentation, alone: Segmentation
 ) -> None:
     datasets = [model.dataset[:10] for model in found.models]
@@ -145,7 +145,7 @@ def test_the_second_opinion_compares_with_the_labels_of_the_coarse_network(
     assert found.confidence.opinions == opinions(found.inference, other.inference, found.structures)
 
 
-def test_margins_of_a_task_are_those_of_its_networks_run_alone(
+def test_confidence_margins_of_a_task_are_those_of_its_networks_run_alone(
     volume: Volume, full_models: Path, alone: Segmentation
 ) -> None:
     task = load_task("total", Variant.FULL)
@@ -184,7 +184,7 @@ class Sure:
 
 
 @pytest.mark.parametrize(("rough_finds", "voxels"), [(5, 1), (0, 0)])
-def test_margins_are_those_of_the_final_network_and_not_of_rough_ones(
+def test_confidence_margins_are_those_of_the_final_network_and_not_of_rough_ones(
     volume: Volume, rough_finds: int, voxels: int
 ) -> None:
     """If the rough task finds nothing, no margins of an earlier volume are left."""
@@ -197,7 +197,9 @@ def test_margins_are_those_of_the_final_network_and_not_of_rough_ones(
     assert names == [("spleen", 2.0)] * voxels
 
 
-def test_networks_that_find_different_structures_have_a_dice_of_0(volume: Volume) -> None:
+def test_networks_that_find_different_structures_have_a_dice_of_0_in_the_second_opinion(
+    volume: Volume,
+) -> None:
     fine = (replace(Sure(TASK, 5), task=replace(TASK, spacing_mm=(1.5, 1.5, 1.5))),)
     same = segment_with_confidence(volume, fine, (Sure(TASK, 5),), Recorder().progress)
     other = segment_with_confidence(volume, fine, (Sure(TASK, 1),), Recorder().progress)
@@ -268,7 +270,7 @@ def positions(image: InferenceImage) -> NDArray[np.float64]:
 
 @given(GEOMETRIES, st.integers(0, 99))
 @settings(max_examples=30)
-def test_labels_on_two_grids_are_compared_at_the_nearest_voxels(
+def test_labels_of_two_opinions_on_two_grids_are_compared_at_the_nearest_voxels(
     geometry: Geometry, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -296,7 +298,9 @@ def test_labels_on_two_grids_are_compared_at_the_nearest_voxels(
 
 @given(GEOMETRIES)
 @settings(max_examples=30)
-def test_the_same_body_at_two_resolutions_agrees_except_at_its_border(geometry: Geometry) -> None:
+def test_labels_of_one_body_at_two_resolutions_agree_except_at_its_border(
+    geometry: Geometry,
+) -> None:
     """The body is a half space: only voxels within half a voxel of its border may differ."""
     fine, coarse = grids(geometry)
     reach_mm = np.linalg.norm(fine.affine_lps[:3, :3].sum(axis=1)) / 2
@@ -311,7 +315,7 @@ def test_the_same_body_at_two_resolutions_agrees_except_at_its_border(geometry: 
         assert row.dice >= 2 * sure / (2 * sure + doubtful) - 1e-9
 
 
-def test_a_structure_in_neither_result_has_no_opinion() -> None:
+def test_a_structure_in_neither_result_has_no_second_opinion() -> None:
     fine, coarse = grids(geometry_of())
     one, other = np.zeros(fine.voxels.shape), np.zeros(coarse.voxels.shape)
     assert opinions(labelled(fine, one), labelled(coarse, other), STRUCTURES) == ()

@@ -14,7 +14,7 @@ from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant
 
 
-def test_one_engine_segments_a_volume_twice_with_equal_labels(tmp_path: Path) -> None:
+def test_one_warm_engine_segments_a_volume_twice_with_equal_labels(tmp_path: Path) -> None:
     written = write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
     models = build_task(tmp_path / "models", load_task("breasts"))
     engine = Engine(SegmentationSection(task="breasts"), models)
@@ -24,7 +24,7 @@ def test_one_engine_segments_a_volume_twice_with_equal_labels(tmp_path: Path) ->
     assert (first == second).all()
 
 
-def test_a_series_of_another_modality_than_the_task_is_refused(
+def test_a_series_of_another_modality_than_the_task_is_refused_by_the_engine(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     models = build_task(tmp_path, load_task("total_mr", Variant.FAST))

@@ -57,7 +57,7 @@ GEOMETRIES = st.builds(
 
 @settings(max_examples=60)
 @given(geometry=GEOMETRIES, spacing_mm=SPACINGS)
-def test_interpolated_values_lie_at_their_true_positions(
+def test_image_values_interpolated_for_the_network_lie_at_their_true_positions(
     geometry: Geometry, spacing_mm: tuple[float, float, float]
 ) -> None:
     """Interpolation keeps a linear function, so the value of a voxel shows its position."""
@@ -72,7 +72,7 @@ def test_interpolated_values_lie_at_their_true_positions(
 
 @settings(max_examples=60)
 @given(geometry=GEOMETRIES, spacing_mm=SPACINGS)
-def test_labels_return_to_their_positions_on_the_source_slices(
+def test_network_labels_return_to_their_positions_on_the_source_slices(
     geometry: Geometry, spacing_mm: tuple[float, float, float]
 ) -> None:
     volume = volume_of(geometry, np.zeros(geometry.shape, dtype=np.int16))
@@ -93,7 +93,7 @@ def test_labels_return_to_their_positions_on_the_source_slices(
 
 @settings(max_examples=30)
 @given(geometry=GEOMETRIES)
-def test_a_straight_grid_has_the_spacing_of_the_slices(geometry: Geometry) -> None:
+def test_a_straight_inference_grid_has_the_spacing_of_the_slices(geometry: Geometry) -> None:
     gradient = np.array([3.0, -5.0, 7.0])
     field = all_positions(geometry) @ gradient
     image = to_straight_grid(volume_of(geometry, field))
@@ -105,7 +105,7 @@ def test_a_straight_grid_has_the_spacing_of_the_slices(geometry: Geometry) -> No
 
 
 @pytest.mark.parametrize("steps", [None, UNEVEN])
-def test_corners_beside_tilted_slices_hold_the_lowest_value(
+def test_corners_of_the_inference_grid_beside_tilted_slices_hold_the_lowest_value(
     steps: tuple[float, ...] | None,
 ) -> None:
     geometry = geometry_of(tilt_degrees=20.0, steps=steps)

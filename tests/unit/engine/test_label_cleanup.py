@@ -19,7 +19,7 @@ def blobs(*sizes_and_labels: tuple[int, int]) -> NDArray[np.uint8]:
     return labels
 
 
-def test_the_body_keeps_its_largest_piece_and_loses_tiny_extremities() -> None:
+def test_label_cleanup_keeps_the_largest_piece_of_the_body_and_drops_tiny_extremities() -> None:
     labels = blobs((8, 1), (9, 1), (6, 2), (7, 2))  # 7 voxels of 6 mm: 74 088 mm3
     before = labels.copy()
     cleaned = clean(labels, load_task("body", Variant.FAST), SIX_MM)
@@ -27,7 +27,7 @@ def test_the_body_keeps_its_largest_piece_and_loses_tiny_extremities() -> None:
     assert np.bincount(cleaned.ravel())[1:].tolist() == [9**3, 7**3]
 
 
-def test_touching_vertebrae_get_one_label_each() -> None:
+def test_label_cleanup_gives_touching_vertebrae_one_label_each() -> None:
     labels = np.zeros((10, 10, 30), dtype=np.uint8)
     labels[2:6, 2:6, 2:6], labels[2:6, 2:6, 6:8] = 5, 6  # one body, two names
     labels[2:6, 2:6, 18:22] = 6
@@ -36,19 +36,19 @@ def test_touching_vertebrae_get_one_label_each() -> None:
     assert np.unique(cleaned[:, :, 14:]).tolist() == [0, 5]
 
 
-def test_vertebrae_in_one_piece_keep_their_labels() -> None:
+def test_label_cleanup_keeps_the_labels_of_vertebrae_in_one_piece() -> None:
     labels = np.zeros((10, 10, 12), dtype=np.uint8)
     labels[2:6, 2:6, 2:6], labels[2:6, 2:6, 6:10] = 5, 6
     cleaned = clean(labels, load_task("vertebrae_pp"), HALF_MM)
     assert np.unique(cleaned).tolist() == [0, 5, 6]
 
 
-def test_auxiliary_labels_of_the_training_are_removed() -> None:
+def test_label_cleanup_removes_auxiliary_labels_of_the_training() -> None:
     cleaned = clean(blobs((3, 2), (3, 3), (3, 4)), load_task("kidney_cysts"), HALF_MM)
     assert np.unique(cleaned).tolist() == [0, 2]
 
 
-def test_structures_that_were_not_chosen_are_removed() -> None:
+def test_label_cleanup_removes_structures_that_were_not_chosen() -> None:
     task = load_task("body", Variant.FAST, ("body_extremities",))
     cleaned = clean(blobs((9, 1), (7, 2)), task, SIX_MM)
     assert np.unique(cleaned).tolist() == [0, 2]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.preflight import require_ready
+from app.check_settings_and_weights import require_ready
 from tests.networks import build_task
 from totalmap.engine.engine import Engine
 from totalmap.engine.licence_rules import require_accepted, require_licences, require_number
@@ -81,18 +81,20 @@ def test_a_licence_that_earlier_versions_recorded_for_all_weights_is_replaced(
     assert record.licence == "CC-BY-NC-4.0"
 
 
-def test_any_other_licence_in_an_earlier_manifest_is_kept(aneurysm_models: Path) -> None:
+def test_any_other_licence_in_an_earlier_weights_manifest_is_kept(aneurysm_models: Path) -> None:
     written_by_an_earlier_version(aneurysm_models, "LicenseRef-OurHospital")
     (record,) = adopt(aneurysm_models).models
     assert record.licence == "LicenseRef-OurHospital"
 
 
-def test_a_given_licence_replaces_that_of_totalsegmentators_weights(aneurysm_models: Path) -> None:
+def test_a_licence_given_by_the_user_replaces_that_of_totalsegmentators_weights(
+    aneurysm_models: Path,
+) -> None:
     assert recorded(aneurysm_models, "Apache-2.0", MAXIMUS) == "Apache-2.0"
     require_licences(ANEURYSM, SegmentationSection(), aneurysm_models)
 
 
-def test_a_given_licence_that_is_not_known_to_be_free_has_to_be_accepted(
+def test_a_licence_given_by_the_user_that_is_not_known_to_be_free_has_to_be_accepted(
     tmp_path: Path,
 ) -> None:
     models = build_task(tmp_path, BREASTS)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from totalmap.engine.logit_margins import MarginSums
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.structures import Structure
 
 SHAPE = (9, 5, 6)
@@ -26,18 +26,20 @@ def sums() -> MarginSums:
     return result
 
 
-def test_margins_of_all_voxels_of_a_label_are_summed(sums: MarginSums) -> None:
+def test_confidence_margins_of_all_voxels_of_a_label_are_summed(sums: MarginSums) -> None:
     for label in range(3):
         chosen = CHOSEN[INSIDE] == label
         assert sums.voxels[label] == chosen.sum()
         assert sums.totals[label] == pytest.approx(MARGINS[INSIDE][chosen].sum(dtype=float))
 
 
-def test_voxels_of_the_padding_are_not_counted(sums: MarginSums) -> None:
+def test_confidence_margins_do_not_count_voxels_of_the_padding(sums: MarginSums) -> None:
     assert sums.voxels.sum() == 5 * 4 * 5
 
 
-def test_margins_by_network_label_are_translated_to_labels_of_the_task(sums: MarginSums) -> None:
+def test_confidence_margins_by_network_label_are_translated_to_labels_of_the_task(
+    sums: MarginSums,
+) -> None:
     margins = TaskMargins()
     margins.add(sums, (0, 5, 1))
     liver, spleen = margins.of((SPLEEN, LIVER, AORTA))[::-1]
@@ -46,7 +48,9 @@ def test_margins_by_network_label_are_translated_to_labels_of_the_task(sums: Mar
     assert liver.mean == pytest.approx(sums.totals[1] / sums.voxels[1])
 
 
-def test_margins_of_a_structure_that_two_networks_know_are_added(sums: MarginSums) -> None:
+def test_confidence_margins_of_a_structure_that_two_networks_know_are_added(
+    sums: MarginSums,
+) -> None:
     margins = TaskMargins()
     margins.add(sums, (0, 5, 0))
     margins.add(sums, (0, 0, 5))

@@ -14,7 +14,7 @@ def plans(fast_models: Path) -> Plans:
     return read_plans(next(fast_models.glob("Dataset*/*")))
 
 
-def test_needed_memory_grows_by_three_bytes_a_voxel(plans: Plans) -> None:
+def test_the_estimated_memory_of_a_segmentation_grows_by_three_bytes_a_voxel(plans: Plans) -> None:
     """118 channels of float16 would need 236 bytes a voxel."""
     one, ten = (bytes_needed((n * 100, 200, 200), (plans,), EXACT) for n in (1, 10))
     assert ten - one == 900 * 200 * 200 * 3

@@ -43,7 +43,7 @@ def test_memory_that_another_process_has_reserved_is_not_free_until_it_ends(fold
     assert not list(folder.glob("*/*.reserved")), "what a killed process left is removed"
 
 
-def test_a_reservation_shrinks_by_what_its_process_has_allocated(folder: Path) -> None:
+def test_a_memory_reservation_shrinks_by_what_its_process_has_allocated(folder: Path) -> None:
     with memory_held(4.0, folder):
         (reservation,) = other_reservations()
         before = used_bytes(reservation.pid) - 10**8
@@ -53,14 +53,14 @@ def test_a_reservation_shrinks_by_what_its_process_has_allocated(folder: Path) -
         assert grown.missing_bytes() == pytest.approx(4 * GB - 10**8, abs=10**7)
 
 
-def test_a_process_does_not_count_its_own_reservation(folder: Path) -> None:
+def test_a_process_does_not_count_its_own_memory_reservation(folder: Path) -> None:
     with one_at_a_time(), reserved(GB):
         assert len(list(folder.glob("*/*.reserved"))) == 1
         assert other_reservations() == []
     assert not list(folder.iterdir()), "the last run leaves nothing behind"
 
 
-def test_a_process_that_ends_at_once_removes_its_reservations_first(folder: Path) -> None:
+def test_a_process_that_ends_at_once_removes_its_memory_reservations_first(folder: Path) -> None:
     with one_at_a_time():
         held = ExitStack()
         held.enter_context(reserved(GB))
@@ -71,14 +71,16 @@ def test_a_process_that_ends_at_once_removes_its_reservations_first(folder: Path
     assert not list(folder.iterdir())
 
 
-def test_the_folder_stays_while_another_process_holds_memory(folder: Path) -> None:
+def test_the_folder_of_memory_reservations_stays_while_another_process_holds_memory(
+    folder: Path,
+) -> None:
     with memory_held(1.0, folder):
         with one_at_a_time(), reserved(1000):
             pass
         assert len(list(folder.glob("*/*.reserved"))) == 1
 
 
-def test_waiting_ends_when_the_process_that_holds_memory_is_killed(folder: Path) -> None:
+def test_waiting_for_memory_ends_when_the_process_that_holds_memory_is_killed(folder: Path) -> None:
     wait_for_others()
     with memory_held(1.0, folder) as holder:
         holder.kill()
@@ -87,7 +89,9 @@ def test_waiting_ends_when_the_process_that_holds_memory_is_killed(folder: Path)
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "open to others"])
-def test_a_folder_that_others_can_write_is_not_used(folder: Path, kind: str) -> None:
+def test_a_folder_of_memory_reservations_that_others_can_write_is_not_used(
+    folder: Path, kind: str
+) -> None:
     place = folder / f"totalmap-memory-{os.geteuid()}"
     if kind == "file":
         place.touch()

@@ -72,7 +72,7 @@ def test_code_in_a_checkpoint_is_never_run(fast_models: Path, plans: Plans, tmp_
 
 
 @pytest.mark.parametrize("read", [read_weights, require_no_code])
-def test_a_file_that_is_no_checkpoint_is_refused(
+def test_a_file_that_is_no_checkpoint_is_refused_as_network_weights(
     read: Callable[[Path], object], tmp_path: Path
 ) -> None:
     file = tmp_path / "it ran"
@@ -94,7 +94,9 @@ def test_a_checkpoint_of_another_network_is_refused(
         load_network(plans, tmp_path / "other.pth")
 
 
-def test_plans_that_name_a_foreign_class_are_refused(fast_models: Path, tmp_path: Path) -> None:
+def test_nnunet_plans_that_name_a_foreign_class_are_refused(
+    fast_models: Path, tmp_path: Path
+) -> None:
     source = fast_models / MODEL.dataset / MODEL.trainer_folder
     document = json.loads((source / "plans.json").read_text())
     document["configurations"]["3d_fullres"]["architecture"] = {

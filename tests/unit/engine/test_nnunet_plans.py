@@ -30,7 +30,9 @@ def change_configuration(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_the_architecture_equals_the_one_that_nnunet_reads(trainer_folder: Path) -> None:
+def test_the_architecture_of_a_network_equals_the_one_that_nnunet_reads_from_its_plans(
+    trainer_folder: Path,
+) -> None:
     plans = read_plans(trainer_folder)
     document = json.loads((trainer_folder / "plans.json").read_text())
     theirs = PlansManager(document).get_configuration("3d_fullres")
@@ -42,7 +44,7 @@ def test_the_architecture_equals_the_one_that_nnunet_reads(trainer_folder: Path)
     assert plans.patch_size == tuple(theirs.patch_size)
 
 
-def test_plans_in_the_newer_format_are_read(trainer_folder: Path) -> None:
+def test_nnunet_plans_in_the_newer_format_are_read(trainer_folder: Path) -> None:
     old = read_plans(trainer_folder)
     path = trainer_folder / "plans.json"
     document = json.loads(path.read_text())
@@ -63,7 +65,7 @@ def test_plans_in_the_newer_format_are_read(trainer_folder: Path) -> None:
         ("dataset.json", {"labels": {"background": 0, "both": [1, 2]}}, "labels"),
     ],
 )
-def test_a_model_with_an_unsupported_feature_is_refused(
+def test_nnunet_plans_of_a_model_with_an_unsupported_feature_are_refused(
     trainer_folder: Path, name: str, values: dict[str, Any], message: str
 ) -> None:
     change(trainer_folder / name, **values)
@@ -84,7 +86,7 @@ def test_a_model_with_an_unsupported_feature_is_refused(
         ({"UNet_class_name": "ResidualEncoderUNet"}, "ResidualEncoderUNet"),
     ],
 )
-def test_a_configuration_with_an_unsupported_feature_is_refused(
+def test_nnunet_plans_of_a_configuration_with_an_unsupported_feature_are_refused(
     trainer_folder: Path, values: dict[str, Any], message: str
 ) -> None:
     change_configuration(trainer_folder / "plans.json", **values)
@@ -92,14 +94,14 @@ def test_a_configuration_with_an_unsupported_feature_is_refused(
         read_plans(trainer_folder)
 
 
-def test_the_z_score_normalization_is_read(trainer_folder: Path) -> None:
+def test_the_z_score_normalization_is_read_from_nnunet_plans(trainer_folder: Path) -> None:
     change_configuration(
         trainer_folder / "plans.json", normalization_schemes=["ZScoreNormalization"]
     )
     assert read_plans(trainer_folder).normalization == ZScoreNormalization()
 
 
-def test_the_configuration_named_by_the_folder_is_read_with_inherited_values(
+def test_the_nnunet_configuration_named_by_the_folder_is_read_with_inherited_values(
     trainer_folder: Path,
 ) -> None:
     path = trainer_folder / "plans.json"
@@ -116,7 +118,7 @@ def test_the_configuration_named_by_the_folder_is_read_with_inherited_values(
     assert plans.spacing_mm == tuple(theirs.spacing)
 
 
-def test_an_older_dataset_json_with_the_key_modality_is_read(trainer_folder: Path) -> None:
+def test_an_older_nnunet_dataset_json_with_the_key_modality_is_read(trainer_folder: Path) -> None:
     path = trainer_folder / "dataset.json"
     document = json.loads(path.read_text())
     document["modality"] = document.pop("channel_names")
@@ -124,7 +126,7 @@ def test_an_older_dataset_json_with_the_key_modality_is_read(trainer_folder: Pat
     assert read_plans(trainer_folder).heads == len(document["labels"])
 
 
-def test_the_label_ignore_has_no_output_channel(trainer_folder: Path) -> None:
+def test_the_nnunet_label_ignore_has_no_output_channel(trainer_folder: Path) -> None:
     before = read_plans(trainer_folder).heads
     path = trainer_folder / "dataset.json"
     labels = json.loads(path.read_text())["labels"]
@@ -133,7 +135,7 @@ def test_the_label_ignore_has_no_output_channel(trainer_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("configurations", [{}, {"3d_fullres": {"inherits_from": "3d_fullres"}}])
-def test_a_missing_or_circular_configuration_is_refused(
+def test_a_missing_or_circular_nnunet_configuration_is_refused(
     trainer_folder: Path, configurations: dict[str, Any]
 ) -> None:
     change(trainer_folder / "plans.json", configurations=configurations)

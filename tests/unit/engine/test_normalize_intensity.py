@@ -29,14 +29,14 @@ def image() -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_z_scores_equal_those_of_nnunet(image: NDArray[np.float32], box: Box) -> None:
+def test_z_scores_of_an_image_equal_those_of_nnunet(image: NDArray[np.float32], box: Box) -> None:
     theirs = ZScoreNormalization(False, PROPERTIES).run(image.copy()[box])
     before = image.copy()
     np.testing.assert_array_equal(scaling(image, box, ZScore())(image[box]), theirs)
     np.testing.assert_array_equal(image, before)
 
 
-def test_the_mean_of_a_copy_differs_from_that_of_a_view() -> None:
+def test_the_normalization_mean_of_a_copied_image_differs_from_that_of_a_view() -> None:
     """This is why `scaling` uses a view. If this test fails, any array would do."""
     images = np.random.default_rng(1).gamma(2.0, 300.0, (8, 40, 50, 60)).astype(np.float32)
     views = [image[3:30, 7:45, 11:50] for image in images]

@@ -19,7 +19,7 @@ from totalmap.engine.arithmetic.device_fallbacks import (
 )
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import load_task
 from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.settings import Arithmetic, MemoryShort, Variant
@@ -207,7 +207,7 @@ def test_a_run_reserves_its_memory_while_its_networks_work(
     assert not list(tmp_path.glob("*/*.reserved"))
 
 
-def test_the_box_of_an_image_excludes_its_border_of_zeros() -> None:
+def test_the_segmented_box_of_an_image_excludes_its_border_of_zeros() -> None:
     image = np.zeros((9, 8, 7), dtype=np.int16)
     image[2:5, 1, 6] = 3
     assert nonzero_box(image) == (slice(2, 5), slice(1, 2), slice(6, 7))

@@ -36,7 +36,7 @@ def test_resampled_images_and_labels_equal_those_of_totalsegmentator(
     np.testing.assert_array_equal(resample_labels(labels, SHAPE), back.get_fdata())
 
 
-def test_interpolated_values_are_truncated_and_not_rounded() -> None:
+def test_resampled_image_values_are_truncated_and_not_rounded() -> None:
     step = np.array([0, -1], dtype=np.int16).reshape(2, 1, 1)
     ours = resample_image(step, np.array([1, 0.5, 0.5], dtype=np.float32), (0.5, 0.5, 0.5))
     assert ours.ravel().tolist() == [0, 0, 0, -1]  # 0, -1/3, -2/3, -1

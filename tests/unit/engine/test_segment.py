@@ -109,7 +109,7 @@ def test_a_rough_task_after_one_that_finds_nothing_searches_the_whole_volume(
     assert found.labels[INSIDE].mean() > 0.8
 
 
-def test_progress_never_decreases_over_several_tasks(volume: Volume) -> None:
+def test_engine_progress_never_decreases_over_several_tasks(volume: Volume) -> None:
     recorder = Recorder()
     rough = Threshold(task(), 700, tiles=3)
     segment(volume, (rough, Threshold(task(rough.task), 100, tiles=50)), recorder.progress)
@@ -136,7 +136,7 @@ def test_the_box_around_a_mask_equals_that_of_totalsegmentator(
     assert [[one.start, one.stop] for one in ours[::-1]] == box
 
 
-def test_an_empty_mask_has_no_box() -> None:
+def test_an_empty_mask_of_a_rough_task_has_no_box() -> None:
     geometry = geometry_of()
     assert box_around(np.zeros(geometry.shape, dtype=bool), geometry, 20.0) is None
 
@@ -156,7 +156,7 @@ def test_a_cropped_volume_keeps_its_values_and_positions(
     )
 
 
-def test_the_margin_of_a_box_is_measured_at_the_true_slice_positions() -> None:
+def test_the_margin_of_a_box_around_a_mask_is_measured_at_the_true_slice_positions() -> None:
     """The distances of UNEVEN slices are 3 mm times 1, 1, 0.6, 1.3, 1.1, 1, 2 and so on."""
     geometry = geometry_of(steps=UNEVEN)
     mask = np.zeros(geometry.shape, dtype=bool)
@@ -166,7 +166,7 @@ def test_the_margin_of_a_box_is_measured_at_the_true_slice_positions() -> None:
     assert box[0] == slice(5, 8)  # at steps 5, 6 and 8, two steps around 6
 
 
-def test_a_box_holds_at_least_two_slices_where_their_distances_vary() -> None:
+def test_a_box_around_a_mask_holds_at_least_two_slices_where_their_distances_vary() -> None:
     geometry = replace(geometry_of(), slice_steps=tuple(10.0 * k + (k > 3) for k in range(14)))
     mask = np.zeros(geometry.shape, dtype=bool)
     mask[13] = True

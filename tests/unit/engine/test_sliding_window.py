@@ -15,7 +15,7 @@ from totalmap.engine.sliding_window import (
     top_two,
     top_two_in_place,
 )
-from totalmap.engine.task_margins import LABELS
+from totalmap.engine.sum_confidence_margins import LABELS
 from totalmap.engine.tile_layout import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
@@ -74,7 +74,7 @@ def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) ->
 
 @given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.booleans(), st.integers(0, 99))
 @settings(max_examples=60)
-def test_labels_computed_plane_by_plane_equal_those_of_the_whole_image(
+def test_network_labels_computed_plane_by_plane_equal_those_of_the_whole_image(
     size: tuple[int, int, int], step_size: float, planes_at_once: int, on_gpu: bool, seed: int
 ) -> None:
     """Also in the layout and with the kernels that a GPU uses, computed on the CPU."""
@@ -97,7 +97,7 @@ def test_labels_computed_plane_by_plane_equal_those_of_the_whole_image(
 
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])
-def test_logits_that_are_not_finite_are_an_error(scale: float) -> None:
+def test_network_logits_that_are_not_finite_are_an_error(scale: float) -> None:
     image = np.ones((9, 5, 7), dtype=np.float32)
     layout = tiles(image.shape, PATCH, 0.5)
     counter = TileCounter(2, lambda *_: None)
@@ -106,7 +106,7 @@ def test_logits_that_are_not_finite_are_an_error(scale: float) -> None:
         predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter, margins)
 
 
-def test_tiles_of_a_failed_attempt_are_not_counted() -> None:
+def test_engine_progress_does_not_count_tiles_of_a_failed_attempt() -> None:
     told: list[tuple[int, int]] = []
     counter = TileCounter(3, lambda done, total: told.append((done, total)))
     with counter.tile():
@@ -125,7 +125,7 @@ def _do_one_tile_and_fail(counter: TileCounter) -> None:
         raise MemoryError
 
 
-def test_a_failed_tile_is_not_reported_as_done() -> None:
+def test_a_failed_tile_of_an_image_is_not_reported_as_done() -> None:
     told: list[tuple[int, int]] = []
     counter = TileCounter(1, lambda done, total: told.append((done, total)))
     with pytest.raises(ValueError, match="no"), counter.tile():
@@ -142,7 +142,7 @@ LOWEST = torch.finfo(torch.half).min
     st.integers(0, 99),
 )
 @settings(max_examples=100)
-def test_labels_and_margins_equal_those_of_sorted_logits(
+def test_labels_and_confidence_margins_equal_those_of_sorted_logits(
     shape: tuple[int, ...], is_tied: bool, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -176,7 +176,9 @@ both_ways = pytest.mark.parametrize("choose", [top_two, top_two_in_place])
 
 
 @both_ways
-def test_an_overflow_in_another_channel_gives_a_finite_margin(choose: ChooseLabels) -> None:
+def test_a_logit_overflow_in_another_channel_gives_a_finite_confidence_margin(
+    choose: ChooseLabels,
+) -> None:
     """An absent structure's logit may overflow; the margin stays finite."""
     found = choose(*one_voxel(-np.inf, 3.0, -np.inf))
     assert int(found.labels) == 1
@@ -186,7 +188,7 @@ def test_an_overflow_in_another_channel_gives_a_finite_margin(choose: ChooseLabe
 @both_ways
 @pytest.mark.parametrize("worst", [np.inf, np.nan])
 @pytest.mark.parametrize("place", range(3))
-def test_a_largest_logit_that_is_not_finite_is_an_error(
+def test_a_largest_network_logit_that_is_not_finite_is_an_error(
     choose: ChooseLabels, worst: float, place: int
 ) -> None:
     values = [1.0, 2.0, 3.0]

@@ -57,13 +57,13 @@ def test_every_task_can_be_loaded(name: str) -> None:
             assert max(model.label_table) >= max(1, len(task.structures) // len(task.models) // 2)
 
 
-def test_tasks_without_weights_are_refused() -> None:
+def test_totalsegmentator_tasks_without_weights_are_refused() -> None:
     assert set(TASKS) - set(SUPPORTED_TASKS) == {"test", "total_highres_test"}
     with pytest.raises(ConfigError, match="lung_nodules"):
         load_task("total_highres_test", Variant.FULL)
 
 
-def test_a_misspelt_task_gets_a_hint() -> None:
+def test_a_misspelt_task_name_gets_a_hint() -> None:
     with pytest.raises(ConfigError, match="did you mean lung_nodules"):
         load_task("lung_nodule")
 
@@ -190,6 +190,6 @@ def test_boxes_are_refused_for_a_task_without_several_networks_of_the_whole_body
         load_task(name, variant, search=Search.BOXES)
 
 
-def test_an_unknown_structure_gets_a_hint() -> None:
+def test_an_unknown_structure_name_gets_a_hint() -> None:
     with pytest.raises(ConfigError, match=r"'lver', did you mean liver.*list-classes total"):
         load_task("total", Variant.FAST, ("spleen", "lver"))

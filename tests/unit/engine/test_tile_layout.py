@@ -16,7 +16,9 @@ sizes = st.tuples(*[st.integers(1, 120)] * 3)
 
 
 @given(sizes, st.sampled_from([0.5, 0.8]))
-def test_tiles_equal_those_of_nnunet(size: tuple[int, int, int], step_size: float) -> None:
+def test_tiles_of_the_sliding_window_equal_those_of_nnunet(
+    size: tuple[int, int, int], step_size: float
+) -> None:
     shape = tuple(map(max, size, PATCH))
     starts = compute_steps_for_sliding_window(shape, PATCH, step_size)
     expected = [(z, y, x) for z in starts[0] for y in starts[1] for x in starts[2]]
@@ -26,7 +28,9 @@ def test_tiles_equal_those_of_nnunet(size: tuple[int, int, int], step_size: floa
 
 
 @pytest.mark.parametrize("patch", [PATCH, (112, 112, 128)])
-def test_gaussian_weights_equal_those_of_nnunet(patch: tuple[int, int, int]) -> None:
+def test_gaussian_weights_of_sliding_window_tiles_equal_those_of_nnunet(
+    patch: tuple[int, int, int],
+) -> None:
     expected = compute_gaussian(
         patch, sigma_scale=1 / 8, value_scaling_factor=10, device=torch.device("cpu")
     )
@@ -34,7 +38,9 @@ def test_gaussian_weights_equal_those_of_nnunet(patch: tuple[int, int, int]) -> 
 
 
 @given(st.integers(201, 2000))
-def test_the_three_parts_of_an_image_equal_those_of_totalsegmentator(planes: int) -> None:
+def test_the_three_parts_into_which_an_image_is_split_equal_those_of_totalsegmentator(
+    planes: int,
+) -> None:
     """The slices of totalsegmentator.nnunet.nnUNet_predict_image, do_triple_split."""
     image = np.arange(planes)
     third = planes // 3
@@ -57,7 +63,7 @@ def test_the_three_parts_of_an_image_equal_those_of_totalsegmentator(planes: int
     np.testing.assert_array_equal(np.concatenate([image[part.kept] for part in parts]), image)
 
 
-def test_an_undivided_image_is_one_part() -> None:
+def test_an_image_that_is_not_split_is_one_part() -> None:
     (part,) = undivided(30)
     assert part.seen == part.kept == part.kept_of_seen == slice(0, 30)
 
@@ -71,5 +77,7 @@ def test_an_undivided_image_is_one_part() -> None:
         ((201, 1100, 1100), True),
     ],
 )
-def test_only_large_and_long_images_are_split(shape: tuple[int, int, int], split: bool) -> None:
+def test_only_large_and_long_images_are_split_into_three_parts(
+    shape: tuple[int, int, int], split: bool
+) -> None:
     assert is_split(shape) == split

@@ -22,7 +22,7 @@ def rows() -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_each_dataset_of_a_supported_task_has_exactly_one_row() -> None:
+def test_each_dataset_of_a_supported_task_has_exactly_one_row_of_licences() -> None:
     assert sorted(row["dataset"] for row in rows()) == sorted(DATASETS)
 
 
@@ -33,7 +33,7 @@ def test_tasks_that_need_a_number_have_weights_licensed_by_number(dataset: str) 
     assert (licence.use is Use.BY_NUMBER) == DATASETS[dataset]
 
 
-def test_each_licence_allows_the_same_use_in_each_row() -> None:
+def test_each_weight_licence_allows_the_same_use_in_each_row_of_the_licence_table() -> None:
     uses = {(one.licence, one.use) for one in known_licences().values()}
     assert uses == {
         ("Apache-2.0", Use.ANY),
@@ -43,7 +43,7 @@ def test_each_licence_allows_the_same_use_in_each_row() -> None:
     }
 
 
-def test_each_row_names_the_passage_that_states_the_licence() -> None:
+def test_each_row_of_the_licence_table_names_the_passage_that_states_the_licence() -> None:
     base = "https://github.com/wasserth/TotalSegmentator/blob/v2.18.0/"
     assert all(one.source.startswith(base) for one in known_licences().values())
 
@@ -54,5 +54,5 @@ def test_brain_aneurysm_weights_are_not_for_commercial_use() -> None:
     assert (licence.licence, licence.use) == ("CC-BY-NC-4.0", Use.NON_COMMERCIAL)
 
 
-def test_a_folder_that_is_not_in_the_catalogue_has_no_licence() -> None:
+def test_a_folder_that_is_not_in_the_licence_table_has_no_licence() -> None:
     assert licence_of("Dataset999_own") is None

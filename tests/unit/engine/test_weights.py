@@ -28,7 +28,7 @@ def models(fast_models: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fast_models, tmp_path / "models"))
 
 
-def test_a_model_on_record_is_found(models: Path) -> None:
+def test_a_network_model_on_record_is_found(models: Path) -> None:
     (verified,) = verify_models(models, TASK)
     assert verified.checkpoint == models / MODEL.checkpoint
     assert verified.identity.source == "random weights for tests"
@@ -40,7 +40,7 @@ def test_a_models_folder_one_level_down_is_found(models: Path) -> None:
     assert verified.checkpoint == models / MODEL.checkpoint
 
 
-def test_a_model_that_is_in_two_folders_is_refused(models: Path) -> None:
+def test_a_network_model_that_is_in_two_folders_is_refused(models: Path) -> None:
     shutil.copytree(models, models.parent / "other")
     with pytest.raises(ModelError, match="other"):
         verify_models(models.parent, TASK)
@@ -79,7 +79,7 @@ def test_a_damaged_manifest_is_refused(models: Path, content: str) -> None:
         verify_models(models, TASK)
 
 
-def test_adopting_again_keeps_the_records_of_unchanged_models(models: Path) -> None:
+def test_adopting_weights_again_keeps_the_records_of_unchanged_models(models: Path) -> None:
     before = read_manifest(models)
     assert adopt(models, source="elsewhere") == before
 
@@ -117,7 +117,7 @@ def test_adopting_a_missing_model_is_refused_with_its_name(models: Path) -> None
         adopt(models, datasets=["Dataset1_none"])
 
 
-def test_a_folder_without_models_can_not_be_adopted(tmp_path: Path) -> None:
+def test_a_folder_without_models_can_not_be_adopted_as_weights(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no model"):
         adopt(tmp_path)
     assert not list(tmp_path.iterdir())
@@ -150,7 +150,7 @@ def test_bf16_that_agrees_is_allowed_until_a_model_file_changes(models: Path) ->
         require_good_bf16(verify_models(models, TASK))
 
 
-def test_all_networks_that_are_averaged_are_verified(tmp_path: Path) -> None:
+def test_all_networks_that_a_task_averages_are_verified(tmp_path: Path) -> None:
     task = load_task("brain_aneurysm")
     (model,) = task.models
     models = build_task(tmp_path, task)

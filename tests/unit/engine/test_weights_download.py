@@ -114,14 +114,14 @@ def test_non_commercial_weights_are_not_downloaded_unless_accepted(
     assert record.licence == "CC-BY-NC-4.0"
 
 
-def test_a_missing_archive_is_an_error_and_leaves_nothing_behind(
+def test_a_missing_weights_archive_is_an_error_and_leaves_nothing_behind(
     server: str, tmp_path: Path, archives: Path
 ) -> None:
     archives.mkdir()
     fails(server, tmp_path / "models", ModelError, "404")
 
 
-def test_a_damaged_archive_is_refused_and_leaves_nothing_behind(
+def test_a_damaged_weights_archive_is_refused_and_leaves_nothing_behind(
     server: str, archive: Path, tmp_path: Path
 ) -> None:
     content = archive.read_bytes()
@@ -129,7 +129,7 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing_behind(
     fails(server, tmp_path / "models", ModelError, "not a whole zip")
 
 
-def test_an_incomplete_download_is_an_error_and_leaves_nothing_behind(
+def test_an_incomplete_download_of_weights_is_an_error_and_leaves_nothing_behind(
     breaking_server: str, archive: Path, tmp_path: Path
 ) -> None:
     assert archive.exists()
@@ -137,7 +137,7 @@ def test_an_incomplete_download_is_an_error_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("member", ["../outside", "/etc/outside"])
-def test_an_archive_with_unsafe_paths_is_refused_and_leaves_nothing_behind(
+def test_a_weights_archive_with_unsafe_paths_is_refused_and_leaves_nothing_behind(
     server: str, archive: Path, tmp_path: Path, member: str
 ) -> None:
     with zipfile.ZipFile(archive, "a") as packed:
@@ -146,7 +146,7 @@ def test_an_archive_with_unsafe_paths_is_refused_and_leaves_nothing_behind(
     assert not (tmp_path / "outside").exists()
 
 
-def test_an_archive_without_the_expected_network_is_refused(
+def test_a_weights_archive_without_the_expected_network_is_refused(
     server: str, archive: Path, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(archive, "w") as packed:
@@ -154,11 +154,13 @@ def test_an_archive_without_the_expected_network_is_refused(
     fails(server, tmp_path / "models", ModelError, "does not hold")
 
 
-def test_an_unreachable_server_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_an_unreachable_weights_server_is_an_error_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
     fails("http://127.0.0.1:9", tmp_path / "models", ResourceError, "can't be downloaded")
 
 
-def test_an_address_that_is_not_http_is_refused(tmp_path: Path) -> None:
+def test_a_weights_address_that_is_not_http_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file://"):
         install(TASK, tmp_path / "models", "file:///etc")
 

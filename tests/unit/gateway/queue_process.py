@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.config import GatewaySettings
 from gateway.job_queue import DELIVER, SEGMENT, Handlers, running_queue
-from gateway.process_main import stop_signals
+from gateway.run_one_process import stop_signals
 from tests.waiting import LOOK_SECONDS
 
 

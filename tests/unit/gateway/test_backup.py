@@ -86,7 +86,7 @@ def take(settings: GatewaySettings, paths: Sequence[Path]) -> Iterator[KeptInsta
             yield intake.take(received(storage, path))
 
 
-def test_a_damaged_ledger_is_restored_with_what_came_after_the_backup(
+def test_a_damaged_ledger_is_restored_from_a_backup_with_what_came_after_it(
     settings: GatewaySettings, file: Path, backup: Path, phantom_series: WrittenSeries
 ) -> None:
     storage = Storage(settings.storage_folder)
@@ -105,7 +105,7 @@ def test_a_damaged_ledger_is_restored_with_what_came_after_the_backup(
     assert run("verify", "-c", file).exit_code == 0
 
 
-def test_a_backup_is_restored_into_an_empty_folder(
+def test_a_backup_of_the_gateway_is_restored_into_an_empty_folder(
     settings: GatewaySettings, backup: Path, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere.yaml"
@@ -118,7 +118,7 @@ def test_a_backup_is_restored_into_an_empty_folder(
     assert run("verify", "-c", elsewhere).exit_code == 0
 
 
-def test_a_restore_ends_the_sessions_of_all_users(
+def test_a_restore_of_a_backup_ends_the_sessions_of_all_users(
     settings: GatewaySettings, file: Path, tmp_path: Path
 ) -> None:
     with open_database(settings) as database:
@@ -132,7 +132,7 @@ def test_a_restore_ends_the_sessions_of_all_users(
         assert SessionList(database, 100.0, 100.0).find(token, is_acting=True) is None
 
 
-def test_a_backup_made_while_instances_come_in_is_consistent(
+def test_a_gateway_backup_made_while_instances_come_in_is_consistent(
     settings: GatewaySettings, file: Path, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     come = Event()
@@ -156,7 +156,7 @@ def test_a_backup_made_while_instances_come_in_is_consistent(
 
 
 @pytest.mark.parametrize("says", ["missing", "changed"])
-def test_verify_names_files_that_are_missing_or_changed(
+def test_the_gateway_command_verify_names_stored_files_that_are_missing_or_changed(
     settings: GatewaySettings, file: Path, backup: Path, says: str
 ) -> None:
     instance = instances(settings)[0]
@@ -172,7 +172,7 @@ def test_verify_names_files_that_are_missing_or_changed(
         assert "1 files are missing or changed" in done.output
 
 
-def test_an_incomplete_or_changed_backup_is_refused(file: Path, backup: Path) -> None:
+def test_an_incomplete_or_changed_gateway_backup_is_refused(file: Path, backup: Path) -> None:
     with (backup / LEDGER_FILE).open("ab") as ledger:
         ledger.write(b"more")
     assert "ledger.sqlite is changed" in run("restore", backup, "-c", file).output
@@ -183,13 +183,13 @@ def test_an_incomplete_or_changed_backup_is_refused(file: Path, backup: Path) ->
         assert "it is no backup, or one that was cut off" in done.output
 
 
-def test_a_backup_into_a_folder_with_files_is_refused(file: Path, tmp_path: Path) -> None:
+def test_a_gateway_backup_into_a_folder_with_files_is_refused(file: Path, tmp_path: Path) -> None:
     done = run("backup", tmp_path, "-c", file)
     assert done.exit_code == ExitStatus.USAGE
     assert "is not empty" in done.output
 
 
-def test_repair_records_files_that_the_ledger_does_not_have(
+def test_the_gateway_command_repair_records_files_that_the_ledger_does_not_have(
     settings: GatewaySettings, file: Path
 ) -> None:
     instance = instances(settings)[0]
@@ -199,7 +199,7 @@ def test_repair_records_files_that_the_ledger_does_not_have(
     assert len(instances(settings)) == N_INSTANCES
 
 
-def test_a_ledger_in_postgres_is_saved_and_restored(
+def test_a_ledger_in_postgres_is_saved_in_a_backup_and_restored(
     settings: GatewaySettings, tmp_path: Path
 ) -> None:
     before = instances(settings)
@@ -227,7 +227,7 @@ def test_a_ledger_in_postgres_is_saved_and_restored(
             restore(new, tmp_path / "backup")
 
 
-def test_a_backup_on_another_file_system_holds_copies(
+def test_a_gateway_backup_on_another_file_system_holds_copies(
     settings: GatewaySettings, backup: Path
 ) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:

@@ -23,7 +23,9 @@ def names(settings: GatewaySettings) -> list[str]:
     return [found.setting for found in expiring_certificates(settings)]
 
 
-def test_certificates_that_expire_within_30_days_are_named_the_next_first(tmp_path: Path) -> None:
+def test_gateway_certificates_that_expire_within_30_days_are_named_the_next_first(
+    tmp_path: Path,
+) -> None:
     file = {days: str(issued(tmp_path / f"{days}.pem", days)) for days in (-1, 3, 29, 31)}
     address = {"ae_title": "PACS", "address": "127.0.0.1"}
     settings = GatewaySettings.model_validate(
@@ -47,7 +49,9 @@ def test_certificates_that_expire_within_30_days_are_named_the_next_first(tmp_pa
     assert len(certificates(settings)) == 5
 
 
-def test_the_certificate_authority_of_the_identity_provider_is_named(tmp_path: Path) -> None:
+def test_the_expiry_check_names_the_certificate_authority_of_the_identity_provider(
+    tmp_path: Path,
+) -> None:
     oidc = {"issuer": "https://id.example", "client_id": "totalmap", "client_secret_file": "s"}
     oidc |= {"ca_file": str(issued(tmp_path / "ca.pem", 3))}
     web = {"oidc": oidc, "public_url": "https://totalmap.example"}
@@ -55,7 +59,7 @@ def test_the_certificate_authority_of_the_identity_provider_is_named(tmp_path: P
     assert names(settings) == ["web.oidc.ca_file"]
 
 
-def test_a_chain_expires_with_its_first_certificate_and_a_bundle_with_its_last(
+def test_a_certificate_chain_expires_with_its_first_and_a_bundle_with_its_last_one(
     tmp_path: Path,
 ) -> None:
     soon, late = (issued(tmp_path / f"{days}.pem", days).read_bytes() for days in (5, 300))
@@ -67,7 +71,7 @@ def test_a_chain_expires_with_its_first_certificate_and_a_bundle_with_its_last(
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate", b"-----BEGIN CERTIFICATE-----\nAA"])
-def test_a_certificate_file_that_cannot_be_read_is_left_to_other_checks(
+def test_the_expiry_check_leaves_an_unreadable_certificate_file_to_other_checks(
     tmp_path: Path, content: bytes | None
 ) -> None:
     file = tmp_path / "certificate.pem"

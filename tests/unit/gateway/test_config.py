@@ -40,7 +40,9 @@ def load(tmp_path: Path, document: object) -> GatewaySettings:
     return load_gateway_settings(file)
 
 
-def test_the_defaults_listen_on_this_machine_only_and_deliver_nowhere(tmp_path: Path) -> None:
+def test_the_gateway_defaults_listen_on_this_machine_only_and_deliver_nowhere(
+    tmp_path: Path,
+) -> None:
     settings = load_gateway_settings(None)
     assert settings.receive.address == settings.web.address == "127.0.0.1"
     assert settings.destinations == ()
@@ -49,7 +51,7 @@ def test_the_defaults_listen_on_this_machine_only_and_deliver_nowhere(tmp_path: 
     assert settings == load(tmp_path, {"work": {}, "rules": [{}]})
 
 
-def test_a_file_with_all_sections_is_read(tmp_path: Path) -> None:
+def test_a_gateway_settings_file_with_all_sections_is_read(tmp_path: Path) -> None:
     settings = load(tmp_path, FULL)
     assert settings.storage_folder == Path("/data")
     assert settings.rules[0].application == {"segmentation": {"variant": "full"}}
@@ -62,7 +64,7 @@ def test_a_file_with_all_sections_is_read(tmp_path: Path) -> None:
     assert settings.destination("elsewhere") is None
 
 
-def test_the_name_sender_is_no_destination_of_the_settings(tmp_path: Path) -> None:
+def test_the_name_sender_is_no_destination_of_the_gateway_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, {"rules": [{"destinations": [SENDER]}]})
     assert settings.destination(SENDER) is None
 
@@ -119,7 +121,7 @@ def test_the_name_sender_is_no_destination_of_the_settings(tmp_path: Path) -> No
         ("a: [", "is not valid YAML"),
     ],
 )
-def test_the_error_names_the_file_and_the_wrong_setting(
+def test_an_error_in_the_gateway_settings_names_the_file_and_the_wrong_setting(
     tmp_path: Path, document: object, said: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
@@ -128,7 +130,7 @@ def test_the_error_names_the_file_and_the_wrong_setting(
     assert "gateway.yaml" in str(raised.value)
 
 
-def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_gateway_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml can't be read: No such file"):
         load_gateway_settings(tmp_path / "missing.yaml")
 
@@ -147,7 +149,7 @@ def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
         ({"name": "a b", "stow": STOW}, "destinations.0.name"),
     ],
 )
-def test_a_destination_is_either_dicom_or_stow(
+def test_a_gateway_destination_is_either_dicom_or_stow(
     tmp_path: Path, destination: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
@@ -155,27 +157,27 @@ def test_a_destination_is_either_dicom_or_stow(
     assert said in str(raised.value)
 
 
-def test_two_destinations_with_the_same_name_are_refused(tmp_path: Path) -> None:
+def test_two_gateway_destinations_with_the_same_name_are_refused(tmp_path: Path) -> None:
     twice = [{"name": "a", "dicom": DICOM}, {"name": "a", "stow": STOW}]
     with pytest.raises(ConfigError, match="two destinations have the same name"):
         load(tmp_path, {"destinations": twice})
 
 
 @pytest.mark.parametrize("title", ["A", "SIXTEEN_CHARS_16", "CT 1", " CT1 ", "ct.1-a/b[2]^~"])
-def test_ae_titles_of_the_dicom_standard_are_accepted(title: str) -> None:
+def test_ae_titles_of_the_dicom_standard_are_accepted_in_the_gateway_settings(title: str) -> None:
     one = DestinationSection.model_validate({"name": "a", "dicom": {**DICOM, "ae_title": title}})
     assert one.dicom is not None
     assert one.dicom.ae_title == title.strip(), "leading and trailing spaces mean nothing"
 
 
 @pytest.mark.parametrize("title", ["", "    ", "SEVENTEEN_CHARS_7", "A\\B", "A\tB", "A\nB", "Ä"])
-def test_invalid_ae_titles_are_refused(tmp_path: Path, title: str) -> None:
+def test_invalid_ae_titles_are_refused_in_the_gateway_settings(tmp_path: Path, title: str) -> None:
     with pytest.raises(ConfigError, match="ae_title"):
         load(tmp_path, {"destinations": [{"name": "a", "dicom": {**DICOM, "ae_title": title}}]})
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:123", "CPU", "cuda:-1", ""])
-def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
+def test_unknown_devices_in_the_gateway_settings_are_refused(tmp_path: Path, device: str) -> None:
     with pytest.raises(ConfigError, match=r"work\.devices\.0"):
         load(tmp_path, {"work": {"devices": [device]}})
 
@@ -192,7 +194,7 @@ def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
         ({"devices": ["cpu", "cpu", "cuda"], "threads": 16}, 16),
     ],
 )
-def test_workers_without_a_gpu_share_the_processors_unless_threads_are_set(
+def test_gateway_workers_without_a_gpu_share_the_processors_unless_threads_are_set(
     work: dict[str, Any], threads: int | None
 ) -> None:
     assert WorkSection.model_validate(work).threads_of_a_worker(16) == threads

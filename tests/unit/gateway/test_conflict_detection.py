@@ -108,7 +108,7 @@ def study(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Study]:
         )
 
 
-def test_a_study_with_two_patients_is_held_before_a_job_is_made(study: Study) -> None:
+def test_a_study_with_two_patients_is_held_before_the_gateway_makes_a_job(study: Study) -> None:
     study.send(0, 1)
     study.segmented()
     study.send(2, **OTHER)
@@ -158,7 +158,7 @@ def test_a_running_job_of_a_held_study_delivers_nothing(study: Study) -> None:
     assert len(study.bench.dispatcher.deliveries.unqueued()) == 1
 
 
-def test_the_same_content_in_another_encoding_is_no_conflict(study: Study) -> None:
+def test_the_same_content_in_another_encoding_is_no_conflict_of_a_study(study: Study) -> None:
     study.send(0, 1)
     name = str(pydicom.dcmread(study.sources[0]).PatientName).upper()
     study.send(0, 1, sender="PACS", packed=True, PatientName=f"{name}^^", PatientBirthDate="")

@@ -19,7 +19,7 @@ from tests.servers import free_port
 from totalmap.errors import ConfigError, ExitStatus, ResourceError
 
 
-def test_a_second_gateway_on_a_folder_ends_with_one_line(tmp_path: Path) -> None:
+def test_a_second_gateway_on_a_storage_folder_ends_with_one_line(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     port = {"port": free_port()}
     settings = {"storage_folder": str(tmp_path / "storage"), "receive": port, "web": port}
@@ -39,7 +39,9 @@ def test_a_second_gateway_on_a_folder_ends_with_one_line(tmp_path: Path) -> None
         pass  # the first one has ended
 
 
-def test_two_machines_with_the_same_host_name_keep_different_names(tmp_path: Path) -> None:
+def test_two_machines_with_the_same_host_name_keep_different_names_in_the_gateway(
+    tmp_path: Path,
+) -> None:
     with machine_name(tmp_path) as first, machine_name(tmp_path) as second:
         assert first != second
     with machine_name(tmp_path) as one, machine_name(tmp_path) as other:
@@ -47,7 +49,9 @@ def test_two_machines_with_the_same_host_name_keep_different_names(tmp_path: Pat
     assert len([*(tmp_path / "machines").iterdir()]) == 2
 
 
-def test_a_second_worker_with_the_same_name_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+def test_a_second_gateway_worker_with_the_same_name_is_refused_while_the_first_runs(
+    tmp_path: Path,
+) -> None:
     with only_worker(tmp_path, "a-1"):
         with only_worker(tmp_path, "a-2"):
             pass

@@ -30,18 +30,18 @@ def section_of(annotation: object) -> type[BaseModel] | None:
     return next((item for item in found if item), None)
 
 
-def test_every_setting_is_documented_and_nothing_else() -> None:
+def test_every_setting_of_the_gateway_is_documented_and_nothing_else() -> None:
     table = DOCUMENT.partition("## Settings")[2]
     documented = set(re.findall(r"^\| `([a-z_.]+)` ", table, re.MULTILINE))
     sections = {key.rpartition(".")[0] for key in documented}
     assert documented - sections == set(keys(GatewaySettings))
 
 
-def test_the_example_file_holds_the_default_settings() -> None:
+def test_the_example_gateway_yaml_holds_the_default_settings() -> None:
     assert load_gateway_settings(EXAMPLE) == GatewaySettings()
 
 
-def test_the_example_file_shows_every_key_with_a_default() -> None:
+def test_the_example_gateway_yaml_shows_every_key_with_a_default() -> None:
     text = EXAMPLE.read_text()
     top = list(GatewaySettings.model_fields)
     for section in (

@@ -22,7 +22,7 @@ class SetClock:
         return self.seconds
 
 
-def test_a_pause_of_the_machine_does_not_count_as_silence_of_a_process() -> None:
+def test_a_pause_of_the_machine_does_not_count_as_silence_of_a_gateway_process() -> None:
     moment, silence = SetClock(), Silence()
     clock = UnpausedClock(1.0, moment)
     assert silence.seconds(7, clock.now()) == 0.0
@@ -35,7 +35,7 @@ def test_a_pause_of_the_machine_does_not_count_as_silence_of_a_process() -> None
     assert silence.seconds(8, clock.now()) == 0.0
 
 
-def test_a_hanging_loop_is_reported_with_its_line_of_code() -> None:
+def test_a_hanging_loop_of_a_gateway_process_is_reported_with_its_line_of_code() -> None:
     table = HeartbeatTable.create(["supervisor", "receive"])
     heartbeat = Heartbeat(table, 1, patience_seconds=0.5)
     hold, turns = Event(), Event()

@@ -88,7 +88,9 @@ def has_begun(folder: Path, expected: list[str]) -> bool:
     return lines(folder, "begun") == expected
 
 
-def test_each_job_is_done_once_and_urgent_jobs_come_first(queue: JobQueue, tmp_path: Path) -> None:
+def test_the_queue_does_each_job_once_and_urgent_jobs_first(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     for item in (job("a"), job("b"), job("a"), job("u", is_urgent=True), job("c"), job("a", run=2)):
         queue.put_job(item)
     assert queue.knows_jobs([job("a"), job("b"), job("x"), job("b", run=2)]) == [
@@ -108,7 +110,9 @@ def test_each_job_is_done_once_and_urgent_jobs_come_first(queue: JobQueue, tmp_p
     assert queue.knows_jobs([]) == []
 
 
-def test_an_urgent_job_starts_before_200_that_wait(queue: JobQueue, tmp_path: Path) -> None:
+def test_an_urgent_job_starts_before_200_that_wait_in_the_queue(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     held = hold(tmp_path, "running")
     queue.put_job(job("running"))
     with running_process(tmp_path, "host-1", SEGMENT):
@@ -123,7 +127,7 @@ def test_an_urgent_job_starts_before_200_that_wait(queue: JobQueue, tmp_path: Pa
     assert lines(tmp_path, "begun")[1] == "urgent 1 host-1"
 
 
-def test_a_worker_does_one_job_at_a_time(queue: JobQueue, tmp_path: Path) -> None:
+def test_a_worker_does_one_job_of_the_queue_at_a_time(queue: JobQueue, tmp_path: Path) -> None:
     held = hold(tmp_path, "a")
     for name in "ab":
         queue.put_job(job(name))
@@ -216,7 +220,9 @@ def test_a_postponed_job_does_not_start_before_its_time(queue: JobQueue, tmp_pat
     assert queue.knows_jobs([job("never", not_before=never)]) == [True]
 
 
-def test_no_destination_waits_for_another_one(queue: JobQueue, tmp_path: Path) -> None:
+def test_no_destination_waits_for_another_one_in_the_delivery_queue(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     held = hold(tmp_path, "dead")
     never = time.time() + NEVER_SECONDS
     later = replace(DELIVERY, job_id="later", not_before=never)
@@ -245,7 +251,9 @@ def n_begun(folder: Path, destination: str) -> int:
     return sum(f" {destination} " in line for line in lines(folder, "begun"))
 
 
-def test_the_delivery_of_a_killed_process_is_begun_again(queue: JobQueue, tmp_path: Path) -> None:
+def test_the_delivery_that_a_killed_process_took_from_the_queue_is_begun_again(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     held = hold(tmp_path, "pacs")
     queue.put_delivery(DELIVERY)
     with running_process(tmp_path, "dispatcher-2", DELIVER) as process:
@@ -258,7 +266,9 @@ def test_the_delivery_of_a_killed_process_is_begun_again(queue: JobQueue, tmp_pa
         wait_until(lambda: queue.knows_deliveries([DELIVERY]) == [False])
 
 
-def test_a_pause_stops_new_jobs_and_not_deliveries(queue: JobQueue, tmp_path: Path) -> None:
+def test_a_pause_of_the_queue_stops_new_jobs_and_not_deliveries(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     """The pause also applies to a worker that is started meanwhile."""
     held = hold(tmp_path, "a")
     with running_process(tmp_path, "host-1", SEGMENT):
@@ -282,7 +292,9 @@ def test_a_pause_stops_new_jobs_and_not_deliveries(queue: JobQueue, tmp_path: Pa
         wait_until(lambda: "b 1 host-1" in lines(tmp_path, "done"))
 
 
-def test_ended_entries_are_deleted_after_some_time(queue: JobQueue, tmp_path: Path) -> None:
+def test_ended_entries_of_the_queue_are_deleted_after_some_time(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     held = hold(tmp_path, "b")
     queue.put_job(job("a"))
     queue.put_job(job("b"))
@@ -314,7 +326,7 @@ def test_a_job_whose_handler_fails_leaves_the_queue(settings: GatewaySettings) -
         wait_until(lambda: queue.knows_jobs([job("a"), job("b")]) == [False, False])
 
 
-def test_a_process_that_is_stopped_while_it_reads_the_queue_keeps_nobody_from_writing(
+def test_a_process_stopped_while_it_reads_the_queue_keeps_nobody_from_writing_to_it(
     queue: JobQueue, tmp_path: Path
 ) -> None:
     queue.put_job(job("a"))

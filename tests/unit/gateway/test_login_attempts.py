@@ -3,7 +3,7 @@ import pytest
 from gateway.login_attempts import LoginAttempts
 
 
-def test_after_five_failures_an_address_waits_a_minute() -> None:
+def test_after_five_failed_logins_an_address_waits_a_minute() -> None:
     now = [0.0]
     attempts = LoginAttempts(lambda: now[0])
     for second in range(5):
@@ -17,7 +17,7 @@ def test_after_five_failures_an_address_waits_a_minute() -> None:
     assert attempts.begin("10.0.0.1")
 
 
-def test_slow_failures_and_successes_do_not_lock_an_address_out() -> None:
+def test_slow_login_failures_and_successes_do_not_lock_an_address_out() -> None:
     now = [0.0]
     attempts = LoginAttempts(lambda: now[0])
     for n in range(20):
@@ -29,7 +29,9 @@ def test_slow_failures_and_successes_do_not_lock_an_address_out() -> None:
 
 
 @pytest.mark.parametrize(("other", "is_refused"), [("2001:db8::2", True), ("2001:db9::1", False)])
-def test_ipv6_addresses_of_one_subscriber_count_as_one(other: str, is_refused: bool) -> None:
+def test_ipv6_addresses_of_one_subscriber_count_as_one_for_failed_logins(
+    other: str, is_refused: bool
+) -> None:
     attempts = LoginAttempts(lambda: 0.0)
     for _ in range(5):
         assert attempts.begin("2001:db8::1")

@@ -62,7 +62,7 @@ def filled_settings(folder: Path) -> GatewaySettings:
     )
 
 
-def test_the_table_of_metrics_has_each_metric_with_its_type_and_labels(
+def test_the_documented_table_of_metrics_has_each_metric_with_its_type_and_labels(
     shown: list[DocumentedMetric],
 ) -> None:
     assert set(documented_metrics()) == set(shown)
@@ -77,13 +77,13 @@ def test_names_of_metrics_follow_the_conventions_of_prometheus(
         assert not re.search(r"_(ms|minutes|hours|days|kb|mb|gb)$", metric.name), "base units only"
 
 
-def test_the_table_of_alarms_has_each_kind() -> None:
+def test_the_documented_table_of_alarms_has_each_kind() -> None:
     _, _, section = DOCUMENT.partition("## Alarms")
     table, _, _ = section.partition("## Metrics")
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [*AlarmKind]
 
 
-def test_the_documented_json_of_a_webhook_has_the_keys_that_are_sent() -> None:
+def test_the_documented_json_of_an_alarm_webhook_has_the_keys_that_are_sent() -> None:
     example = re.search(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
     assert example
     documented = json.loads(example[1])

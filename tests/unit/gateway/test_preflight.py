@@ -43,7 +43,7 @@ def found(one: GatewaySettings) -> dict[str, PreflightResult]:
     return {point.name: point for point in check(one)}
 
 
-def test_a_working_gateway_has_no_fault(tmp_path: Path) -> None:
+def test_the_preflight_of_a_working_gateway_finds_no_fault(tmp_path: Path) -> None:
     with running_archive() as archive:
         destinations = [{"name": "archive", "dicom": archive.destination}]
         points = found(settings(tmp_path, destinations=destinations))
@@ -63,7 +63,7 @@ def test_a_working_gateway_has_no_fault(tmp_path: Path) -> None:
     ]
 
 
-def test_each_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:
+def test_the_preflight_names_each_destination_that_does_not_answer(tmp_path: Path) -> None:
     nobody = free_port()
     destinations = [
         {"name": "pacs", "dicom": {"ae_title": "PACS", "address": LOOPBACK, "port": nobody}},
@@ -74,7 +74,7 @@ def test_each_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert f"http://{LOOPBACK}:{nobody}/dicom-web" in str(points["destination web"].fault)
 
 
-def test_a_rule_that_the_application_would_refuse_is_a_fault(tmp_path: Path) -> None:
+def test_the_preflight_reports_a_rule_that_the_application_would_refuse(tmp_path: Path) -> None:
     rules = [
         {"name": "misspelt", "application": {"segmentation": {"task": "totl"}}},
         {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}},
@@ -84,7 +84,7 @@ def test_a_rule_that_the_application_would_refuse_is_a_fault(tmp_path: Path) -> 
     assert "totalmap models install" in str(points["rule no-weights"].fault)
 
 
-def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
+def test_the_preflight_reports_a_port_in_use(tmp_path: Path) -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         port = taken.getsockname()[1]
         receive = ReceiveSection(port=port, keep_free_gb=0.1).model_dump()
@@ -92,26 +92,26 @@ def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
     assert points["receive"].fault == f"port {port} of {LOOPBACK}: Address already in use"
 
 
-def test_a_running_gateway_on_the_folder_is_no_fault(tmp_path: Path) -> None:
+def test_the_preflight_takes_a_running_gateway_on_the_folder_for_no_fault(tmp_path: Path) -> None:
     one = settings(tmp_path)
     with machine_name(one.storage_folder):
         assert "a gateway runs on this folder now" in str(found(one)["receive"].good)
 
 
-def test_too_little_free_space_is_a_fault(tmp_path: Path) -> None:
+def test_the_preflight_reports_too_little_free_space(tmp_path: Path) -> None:
     receive = {"port": free_port(), "keep_free_gb": 1e9}
     points = found(settings(tmp_path, receive=receive))
     assert "nothing would be received" in str(points["storage_folder"].fault)
 
 
-def test_a_certificate_that_can_not_be_read_is_a_fault(tmp_path: Path) -> None:
+def test_the_preflight_reports_a_certificate_that_can_not_be_read(tmp_path: Path) -> None:
     tls = {"certificate_file": tmp_path / "none.pem", "key_file": tmp_path / "none.key"}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "tls": tls}
     assert "none.pem" in str(found(settings(tmp_path, receive=receive))["receive"].fault)
 
 
 @pytest.mark.parametrize("address", [EVERYWHERE, "::", "", "10.1.2.3"])
-def test_an_unencrypted_address_for_other_machines_is_a_warning(
+def test_the_preflight_warns_about_an_unencrypted_address_for_other_machines(
     tmp_path: Path, address: str
 ) -> None:
     stow = {"address": address, "port": 8043}
@@ -123,7 +123,9 @@ def test_an_unencrypted_address_for_other_machines_is_a_warning(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_an_unencrypted_address_of_this_machine_alone_is_good(tmp_path: Path, address: str) -> None:
+def test_the_preflight_accepts_an_unencrypted_address_of_this_machine_alone(
+    tmp_path: Path, address: str
+) -> None:
     stow = {"address": address, "port": 8043}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
     points = found(settings(tmp_path, receive=receive, web={"address": address}))
@@ -131,7 +133,9 @@ def test_an_unencrypted_address_of_this_machine_alone_is_good(tmp_path: Path, ad
         assert "not encrypted; only this machine can reach it" in str(points[name].good)
 
 
-def test_an_encrypted_address_needs_a_usable_certificate(tmp_path: Path) -> None:
+def test_the_preflight_reports_an_encrypted_address_without_a_usable_certificate(
+    tmp_path: Path,
+) -> None:
     certificate = tmp_path / "both.pem"
     trustme.CA().issue_cert("gateway.example.org").private_key_and_cert_chain_pem.write_to_path(
         certificate
@@ -142,7 +146,7 @@ def test_an_encrypted_address_needs_a_usable_certificate(tmp_path: Path) -> None
     assert "both.pem can't be used" in str(found(settings(tmp_path, web=web))["web"].fault)
 
 
-def test_a_warning_does_not_change_the_exit_status(tmp_path: Path) -> None:
+def test_a_warning_of_the_preflight_does_not_change_the_exit_status(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(
         f"storage_folder: {tmp_path / 'storage'}\n"
@@ -156,7 +160,7 @@ def test_a_warning_does_not_change_the_exit_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("destination", "status"), [("", 0), ("[{name: x}]", 64)])
-def test_the_check_command_ends_with_64_if_there_is_a_fault(
+def test_the_gateway_check_command_ends_with_64_if_there_is_a_fault(
     tmp_path: Path, destination: str, status: int
 ) -> None:
     file = tmp_path / "gateway.yaml"
@@ -171,7 +175,9 @@ def test_the_check_command_ends_with_64_if_there_is_a_fault(
     assert ("needs either dicom or stow" in done.output) is bool(status)
 
 
-def test_a_mail_server_is_asked_without_sending_and_a_webhook_is_named(tmp_path: Path) -> None:
+def test_the_preflight_asks_a_mail_server_without_sending_and_names_a_webhook(
+    tmp_path: Path,
+) -> None:
     secret = tmp_path / "secret"
     secret.write_text("a secret")
     email = {
@@ -191,7 +197,7 @@ def test_a_mail_server_is_asked_without_sending_and_a_webhook_is_named(tmp_path:
     assert "Connection refused" in str(points["alarms.email"].fault)
 
 
-def test_a_certificate_that_expires_soon_is_a_warning_and_no_fault(tmp_path: Path) -> None:
+def test_the_preflight_warns_about_a_certificate_that_expires_soon(tmp_path: Path) -> None:
     expires = datetime.now(UTC) + timedelta(days=12)
     issued = trustme.CA().issue_cert(LOOPBACK, not_after=expires)
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
@@ -203,7 +209,9 @@ def test_a_certificate_that_expires_soon_is_a_warning_and_no_fault(tmp_path: Pat
     assert all(point.fault is None for point in points.values())
 
 
-def test_faults_that_would_end_the_processes_of_a_running_gateway_are_named(tmp_path: Path) -> None:
+def test_the_preflight_names_faults_that_would_end_the_processes_of_a_running_gateway(
+    tmp_path: Path,
+) -> None:
     assert [*faults_of_settings(settings(tmp_path))] == []
     token = tmp_path / "token"
     token.write_text("secret")
@@ -229,7 +237,7 @@ def test_faults_that_would_end_the_processes_of_a_running_gateway_are_named(tmp_
         assert says in fault
 
 
-def test_a_sqlite_ledger_on_a_network_file_system_is_a_warning(tmp_path: Path) -> None:
+def test_the_preflight_warns_about_a_sqlite_ledger_on_a_network_file_system(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("/dev/sda1 / ext4 rw 0 0\nserver:/totalmap /var/lib/totalmap nfs4 rw 0 0\n")
     folder = Path("/var/lib/totalmap/storage")
@@ -241,7 +249,7 @@ def test_a_sqlite_ledger_on_a_network_file_system_is_a_warning(tmp_path: Path) -
     assert network_warning(folder, "ext4", has_postgres=False) == ""
 
 
-def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> None:
+def test_the_preflight_warns_about_a_gateway_without_an_administrator(tmp_path: Path) -> None:
     one = settings(tmp_path)
     assert "user add NAME --role administrator" in str(found(one)["accounts"].warning)
     add_account_to(one)
@@ -250,7 +258,7 @@ def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> N
     assert "accounts" not in found(behind)
 
 
-def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
+def test_the_preflight_asks_a_provider_of_openid_connect(tmp_path: Path) -> None:
     page = "http://127.0.0.1:8080"
     with running_provider(tmp_path, page, {"sub": "7"}) as provider:
         oidc = {"issuer": provider.url, "client_id": "x"}
@@ -274,7 +282,7 @@ def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
         ({"devices": ["cpu"] * 4, "runner": "container"}, None),
     ],
 )
-def test_workers_that_are_too_much_for_the_machine_are_a_warning(
+def test_the_preflight_warns_about_workers_that_are_too_much_for_the_machine(
     work: dict[str, Any], warning: str | None
 ) -> None:
     said = [*workers_warnings(WorkSection.model_validate(work), 8, 32 * 10**9)]

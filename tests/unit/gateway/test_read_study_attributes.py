@@ -31,7 +31,7 @@ def stored(storage: Storage, source: Path, number: int, **attributes: Any) -> Ke
     return instance
 
 
-def test_the_first_instance_names_the_patient_and_each_series_its_modality(
+def test_the_first_instance_of_a_study_names_the_patient_and_each_series_its_modality(
     storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     instances = [
@@ -59,7 +59,7 @@ def test_the_first_instance_names_the_patient_and_each_series_its_modality(
     )
 
 
-def test_values_that_are_too_long_or_not_printable_are_cut_or_cleaned(
+def test_study_attributes_that_are_too_long_or_not_printable_are_cut_or_cleaned(
     storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     one = stored(
@@ -77,7 +77,7 @@ def test_values_that_are_too_long_or_not_printable_are_cut_or_cleaned(
     ("date", "shown"),
     [("20260230", ""), ("2026.11.26", "2026-11-26"), ("", ""), ("today", "")],
 )
-def test_a_date_that_does_not_exist_is_left_out(
+def test_a_study_date_that_does_not_exist_is_left_out(
     storage: Storage, phantom_series: WrittenSeries, date: str, shown: str
 ) -> None:
     path = phantom_series.paths[0]

@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
     return [f"{found.process} {found.values.get('n', '')}" for found in recent_events(folder)]
 
 
-def test_the_newest_warnings_and_errors_of_all_processes_are_listed_newest_first(
+def test_the_newest_warnings_and_errors_of_all_gateway_processes_are_listed_newest_first(
     tmp_path: Path,
 ) -> None:
     receive, web = RecentLog(tmp_path, "receive"), RecentLog(tmp_path, "web")
@@ -44,7 +44,7 @@ def test_the_newest_warnings_and_errors_of_all_processes_are_listed_newest_first
     )
 
 
-def test_the_log_file_of_a_process_stays_short_and_private(tmp_path: Path) -> None:
+def test_the_recent_log_of_a_process_stays_short_and_private(tmp_path: Path) -> None:
     kept = RecentLog(tmp_path, "receive")
     for number in range(5 * LINES_KEPT):
         kept.keep(event(number, n=number))
@@ -57,7 +57,7 @@ def test_the_log_file_of_a_process_stays_short_and_private(tmp_path: Path) -> No
     ]
 
 
-def test_the_log_of_a_process_survives_its_restart_and_a_line_that_was_cut_off(
+def test_the_recent_log_of_a_process_survives_its_restart_and_a_line_that_was_cut_off(
     tmp_path: Path,
 ) -> None:
     RecentLog(tmp_path, "worker/1").keep(event(1, n=1))
@@ -68,20 +68,20 @@ def test_the_log_of_a_process_survives_its_restart_and_a_line_that_was_cut_off(
     assert names(tmp_path) == ["worker_1 2", "worker_1 1"]
 
 
-def test_a_line_that_is_too_long_is_kept_without_its_values(tmp_path: Path) -> None:
+def test_a_line_too_long_for_the_recent_log_is_kept_without_its_values(tmp_path: Path) -> None:
     RecentLog(tmp_path, "web").keep(event(1, reason="x" * 10_000))
     (found,) = recent_events(tmp_path)
     assert found.event == "sender_rejected"
     assert "reason" not in found.values
 
 
-def test_a_log_that_cannot_be_written_disturbs_nothing(tmp_path: Path) -> None:
+def test_a_recent_log_that_cannot_be_written_disturbs_nothing(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file in place of the folder")
     RecentLog(tmp_path, "web").keep(event(1))
     assert recent_events(tmp_path) == []
 
 
-def test_a_process_keeps_what_it_logs_as_a_warning(
+def test_a_gateway_process_keeps_what_it_logs_as_a_warning_in_the_recent_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure("json")

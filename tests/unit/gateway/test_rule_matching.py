@@ -31,20 +31,20 @@ def study(*series: SeriesHeader, sender: str = "CT1", n_images: int = 40) -> Com
         ({"body_parts": ["head"], "descriptions": ["thorax"]}, False),
     ],
 )
-def test_a_rule_matches_by_sender_modality_body_part_and_description(
+def test_a_gateway_rule_matches_by_sender_modality_body_part_and_description(
     wanted: dict[str, Any], expected: bool
 ) -> None:
     assert match(RuleSection.model_validate(wanted), study(CHEST)).fits is expected
 
 
-def test_one_series_has_to_meet_all_conditions_of_a_rule() -> None:
+def test_one_series_has_to_meet_all_conditions_of_a_gateway_rule() -> None:
     rule = RuleSection(modalities=("CT",), body_parts=("HEAD",))
     assert not match(rule, study(CHEST, HEAD)).fits
     assert match(rule, study(HEAD, replace(CHEST, body_part="HEAD"))).fits
     assert not match(RuleSection(), study()).fits
 
 
-def test_each_condition_that_a_study_does_not_meet_is_named_with_value_and_limit() -> None:
+def test_each_condition_of_a_gateway_rule_that_a_study_does_not_meet_is_named_with_limit() -> None:
     rule = RuleSection(
         senders=("CT2", "CT3"),
         modalities=("MR",),

@@ -26,7 +26,7 @@ def changed(before: GatewaySettings, after: GatewaySettings) -> set[str]:
     return {name for name in new if old[name] != new[name]}
 
 
-def test_a_process_inherits_exactly_the_settings_of_its_supervisor() -> None:
+def test_a_gateway_process_inherits_exactly_the_settings_of_its_supervisor() -> None:
     settings = GatewaySettings.model_validate(FULL)
     inherited = InheritedSettings(settings)
     for _ in range(2):  # a process that is started again reads them from the beginning
@@ -34,7 +34,7 @@ def test_a_process_inherits_exactly_the_settings_of_its_supervisor() -> None:
     inherited.close()
 
 
-def test_a_changed_key_changes_the_fingerprint_of_its_section_alone() -> None:
+def test_a_changed_gateway_setting_changes_the_fingerprint_of_its_section_alone() -> None:
     before = GatewaySettings.model_validate(FULL)
     assert changed(before, GatewaySettings.model_validate(FULL)) == set()
     after = GatewaySettings.model_validate({**FULL, "deliver": {"at_once": 3}})
@@ -42,7 +42,9 @@ def test_a_changed_key_changes_the_fingerprint_of_its_section_alone() -> None:
     assert fixed_changes(before, after) == []
 
 
-def test_a_renewed_certificate_changes_the_fingerprint_of_its_section(tmp_path: Path) -> None:
+def test_a_renewed_certificate_changes_the_fingerprint_of_its_settings_section(
+    tmp_path: Path,
+) -> None:
     files = {name: str(tmp_path / name) for name in ("certificate_file", "key_file")}
     settings = GatewaySettings.model_validate({"web": files})
     before = fingerprints(settings)
@@ -52,7 +54,7 @@ def test_a_renewed_certificate_changes_the_fingerprint_of_its_section(tmp_path: 
     assert [key for key, _ in named_files(settings)] == ["web.certificate_file", "web.key_file"]
 
 
-def test_keys_that_need_a_restart_are_named() -> None:
+def test_gateway_settings_that_need_a_restart_are_named() -> None:
     before = GatewaySettings()
     for change, key in (
         ({"storage_folder": "/elsewhere"}, "storage_folder"),

@@ -55,7 +55,7 @@ def test_build_context_leaves_out_untracked_files(tmp_path: Path) -> None:
     assert not list((tmp_path / "stage").rglob(".git*"))
 
 
-def test_the_app_folder_runs_as_the_manifest_says(stage: Path, tmp_path: Path) -> None:
+def test_the_app_folder_of_the_image_runs_as_the_manifest_says(stage: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,

@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 
 from install.check_installable import installable, pip_agrees, strange_hashes, unreachable
-from install.locks import read_lock
+from install.read_lock_files import read_lock
 from tests.conftest import REPOSITORY
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
@@ -64,7 +64,7 @@ def lock(folder: Path, pin: str, digest: str) -> Path:
     return path
 
 
-def test_a_lock_passes_if_the_index_has_its_packages(
+def test_check_locks_passes_a_lock_if_the_index_has_its_packages(
     index: str, wheel: Path, tmp_path: Path
 ) -> None:
     assert installable([lock(tmp_path, "alpha==1.0", digest_of(wheel))], PYTHON, index) == ""
@@ -94,17 +94,17 @@ def test_pip_accepts_only_packages_that_the_index_has(
     assert "alpha==3.0" in pip_agrees(["alpha==3.0"], index)
 
 
-def test_an_index_that_answers_is_reachable(index: str) -> None:
+def test_a_package_index_that_answers_is_reachable(index: str) -> None:
     assert "404" in unreachable(index)  # it has no pip
 
 
-def test_an_index_behind_a_closed_port_is_unreachable() -> None:
+def test_a_package_index_behind_a_closed_port_is_unreachable() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     assert "refused" in unreachable(f"http://127.0.0.1:{port}/simple")
 
 
-def test_an_index_that_never_answers_is_unreachable() -> None:
+def test_a_package_index_that_never_answers_is_unreachable() -> None:
     start = time.thread_time()
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]

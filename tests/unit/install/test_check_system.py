@@ -8,7 +8,9 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize("python", [(3, 11), (3, 12), (3, 13)])
-def test_debian_and_ubuntu_with_a_supported_python_are_supported(python: tuple[int, int]) -> None:
+def test_the_installer_supports_debian_and_ubuntu_with_a_supported_python(
+    python: tuple[int, int],
+) -> None:
     assert unsupported("Linux", "x86_64", python, (2, 35)) is None
 
 
@@ -23,7 +25,7 @@ def test_debian_and_ubuntu_with_a_supported_python_are_supported(python: tuple[i
         ("Linux", "x86_64", (3, 14), (2, 41), "Python 3.14"),
     ],
 )
-def test_an_unsupported_system_gets_one_sentence_with_reason_and_way_out(
+def test_the_installer_tells_an_unsupported_system_the_reason_and_a_way_out(
     system: str, machine: str, python: tuple[int, int], glibc: tuple[int, int] | None, named: str
 ) -> None:
     reason = unsupported(system, machine, python, glibc)
@@ -33,7 +35,7 @@ def test_an_unsupported_system_gets_one_sentence_with_reason_and_way_out(
     assert reason.count("\n") == 0
 
 
-def test_this_machine_is_supported() -> None:
+def test_the_installer_supports_this_machine() -> None:
     done = subprocess.run(
         [sys.executable, REPOSITORY / "install" / "check_system.py"],
         capture_output=True,

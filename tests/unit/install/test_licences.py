@@ -3,7 +3,7 @@ from importlib import metadata
 import pytest
 
 from install.licences import SECTIONS, Licensed, installed_packages, licensed, notice
-from install.locks import lock_of
+from install.read_lock_files import lock_of
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "licences.md").read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_the_licence_rule_forbids_the_gpl_and_allows_the_lgpl(
     assert package(licence).is_forbidden is forbidden
 
 
-def test_a_licence_is_read_from_expression_classifier_or_text() -> None:
+def test_the_licence_of_a_package_is_read_from_expression_classifier_or_text() -> None:
     names = {"name": "alpha", "version": "1.0"}
     assert licensed({**names, "license_expression": "MIT", "license": "x"}).licence == "MIT"
     classifier = ["License :: OSI Approved :: BSD License"]
@@ -90,7 +90,7 @@ def test_a_licence_is_read_from_expression_classifier_or_text() -> None:
     assert licensed(names).licence == "not stated"
 
 
-def test_the_notice_lists_the_installed_packages() -> None:
+def test_the_licence_notice_lists_the_installed_packages() -> None:
     text = notice(installed_packages())
     assert "highdicom 0.28.2: MIT" in text
     assert "Proprietary, under NVIDIA's own licence agreements: nvidia-cuda-runtime" in text

@@ -5,9 +5,9 @@ from importlib import metadata
 from tests.conftest import REPOSITORY
 
 
-def test_the_environment_of_the_tests_equals_the_locks() -> None:
+def test_the_environment_of_the_tests_has_the_packages_of_the_locks() -> None:
     """PyTorch is an exception: a machine with a GPU has another build."""
-    from install.locks import lock_of
+    from install.read_lock_files import lock_of
 
     pins = [pin for lock in ("run", "gateway", "development") for pin in lock_of(lock).pins]
     wanted = dict(pin.split("==") for pin in pins)

@@ -16,7 +16,7 @@ def compiled(folder: Path) -> list[str]:
     return sorted(path.name.partition(".")[0] for path in folder.rglob("*.pyc"))
 
 
-def test_only_imported_modules_are_compiled(tmp_path: Path) -> None:
+def test_the_installation_compiles_only_imported_modules(tmp_path: Path) -> None:
     (tmp_path / "first.py").write_text("import second\n")
     (tmp_path / "second.py").write_text("")
     (tmp_path / "third.py").write_text("")
@@ -24,7 +24,7 @@ def test_only_imported_modules_are_compiled(tmp_path: Path) -> None:
     assert compiled(tmp_path) == ["first", "second"]
 
 
-def test_a_module_with_a_syntax_error_does_not_stop_the_compilation_of_others(
+def test_the_installation_compiles_other_modules_beside_one_with_a_syntax_error(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "old.py").write_text("print 'a program of Python 2'\n")
@@ -34,7 +34,9 @@ def test_a_module_with_a_syntax_error_does_not_stop_the_compilation_of_others(
     assert compiled(tmp_path) == ["new"]
 
 
-def test_trim_removes_tests_and_headers_and_keeps_imported_modules(tmp_path: Path) -> None:
+def test_trimming_the_installation_removes_tests_and_headers_and_keeps_imported_modules(
+    tmp_path: Path,
+) -> None:
     gone = [
         "scipy/linalg/tests/test_a.py",
         "torch/test/a",
@@ -58,5 +60,5 @@ def test_trim_removes_tests_and_headers_and_keeps_imported_modules(tmp_path: Pat
     assert [name for name in kept if not (tmp_path / name).exists()] == []
 
 
-def test_trim_accepts_a_folder_without_torch(tmp_path: Path) -> None:
+def test_trimming_the_installation_accepts_a_folder_without_torch(tmp_path: Path) -> None:
     trim(tmp_path)

@@ -107,7 +107,7 @@ def test_the_field_of_view_of_a_real_circular_reconstruction_is_the_circle(real_
     assert faces == {Face.RIGHT}
 
 
-def test_a_point_is_held_if_every_edge_is_further_away_than_the_margin() -> None:
+def test_the_field_of_view_holds_a_point_if_every_edge_is_further_away_than_the_margin() -> None:
     field = circle()
     middle = np.array([31.5, 31.5, 19.0])
     assert field.holds(middle, 18.0)

@@ -72,7 +72,7 @@ def test_stray_voxels_do_not_change_the_ends_of_a_structure() -> None:
     )
 
 
-def test_quartiles_equal_those_of_numpy(
+def test_quartiles_of_a_structure_equal_those_of_numpy(
     tilted: Counted,
 ) -> None:
     _, values, labels, table = tilted
@@ -81,7 +81,7 @@ def test_quartiles_equal_those_of_numpy(
         assert table.quartiles[label] == pytest.approx(expected)
 
 
-def test_a_label_without_voxels_has_no_centre_ends_and_quartiles() -> None:
+def test_a_measured_label_without_voxels_has_no_centre_ends_and_quartiles() -> None:
     labels = np.zeros((4, 4, 4), np.uint8)
     labels[1, 1, 1] = 2
     geometry = Geometry.regular(np.eye(4), labels.shape)
@@ -92,7 +92,7 @@ def test_a_label_without_voxels_has_no_centre_ends_and_quartiles() -> None:
     assert table.centre_lps[2].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_quartiles_are_limited_to_the_range_of_the_histogram() -> None:
+def test_quartiles_of_a_structure_are_limited_to_the_range_of_the_histogram() -> None:
     labels = np.ones((2, 2, 2), np.uint8)
     values = np.full(labels.shape, 30_000.0, np.float32)
     values[0] = -30_000.0
@@ -102,7 +102,7 @@ def test_quartiles_are_limited_to_the_range_of_the_histogram() -> None:
 
 
 @pytest.mark.parametrize("size", [20, 60])
-def test_holes_are_unlabelled_voxels_that_a_structure_encloses(size: int) -> None:
+def test_the_holes_of_a_structure_are_unlabelled_voxels_that_it_encloses(size: int) -> None:
     """In a cube with sides of 60 voxels, only every second voxel is looked at."""
     labels = np.zeros((size,) * 3, np.uint8)
     ball, hole = slice(2, size - 2), slice(6, size - 6)
@@ -135,7 +135,9 @@ def test_the_second_largest_piece_of_a_structure_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("voxel_ml", "pieces"), [(0.1, 1), (0.125, 1), (0.2, 2), (1.1, 3)])
-def test_a_further_piece_counts_from_one_millilitre_on(voxel_ml: float, pieces: int) -> None:
+def test_a_further_piece_of_a_structure_counts_from_one_millilitre_on(
+    voxel_ml: float, pieces: int
+) -> None:
     labels = np.zeros((12, 12, 12), np.uint8)
     labels[1:4, 1:4, 1:4] = labels[6:8, 6:8, 6:8] = labels[10, 10, 10] = 1
     geometry = Geometry.regular(np.eye(4), labels.shape)
@@ -144,7 +146,7 @@ def test_a_further_piece_counts_from_one_millilitre_on(voxel_ml: float, pieces: 
     assert table.components[1] == pieces
 
 
-def test_a_further_piece_of_one_percent_or_less_is_not_counted() -> None:
+def test_a_further_piece_of_a_structure_of_one_percent_or_less_is_not_counted() -> None:
     labels = np.zeros((12, 12, 12), np.uint8)
     labels[:10, :10, :10] = labels[11, 11, 2:12] = 1
     geometry = Geometry.regular(np.eye(4), labels.shape)

@@ -34,7 +34,7 @@ def centroid(labels: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
     return result
 
 
-def test_one_seed_gives_one_scan(
+def test_one_seed_gives_one_phantom_scan(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
 ) -> None:
     hu, labels = Anatomy.random(11).sample(trunk_affine(), (160, 80, 105))
@@ -42,14 +42,14 @@ def test_one_seed_gives_one_scan(
     assert np.array_equal(labels, trunk[1])
 
 
-def test_two_seeds_give_two_bodies(
+def test_two_seeds_give_two_phantom_bodies(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
 ) -> None:
     _hu, labels = Anatomy.random(12).sample(trunk_affine(), (160, 80, 105), scanner=None)
     assert np.mean(labels != trunk[1]) > 0.02
 
 
-def test_noise_is_the_same_for_every_part_of_the_volume(
+def test_noise_of_the_phantom_is_the_same_for_every_part_of_the_volume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     anatomy = Anatomy.random(11)
@@ -67,7 +67,7 @@ def test_a_phantom_body_has_many_structures(
 @pytest.mark.parametrize(
     "name", ["kidney", "hip", "femur", "lung_upper_lobe", "autochthon", "rib_{}_7"]
 )
-def test_left_structures_lie_at_positive_x(
+def test_left_structures_of_the_phantom_lie_at_positive_x(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]], name: str
 ) -> None:
     pattern = name if "{}" in name else name + "_{}"
@@ -110,7 +110,7 @@ OBLIQUE = rotation(0.4, -0.3, 0.6)
     ],
     ids=["coronal", "sagittal", "rows reversed", "oblique"],
 )
-def test_every_slice_orientation_shows_the_same_body(
+def test_every_slice_orientation_shows_the_same_phantom_body(
     orientation: tuple[float, float, float, float, float, float],
 ) -> None:
     anatomy = Anatomy.random(5)
@@ -134,7 +134,7 @@ def _near_a_surface(labels: NDArray[np.uint8], k: int, j: int, i: int) -> bool:
     return len(np.unique(around)) > 1
 
 
-def test_a_finer_grid_gives_the_same_volumes() -> None:
+def test_a_finer_grid_of_the_phantom_gives_the_same_volumes() -> None:
     anatomy = Anatomy.random(7)
     fine, coarse = trunk_affine(2.0), trunk_affine(4.0)
     in_fine = anatomy.sample(fine, (200, 160, 210), scanner=None)[1][::2, ::2, ::2]
@@ -142,7 +142,9 @@ def test_a_finer_grid_gives_the_same_volumes() -> None:
     assert np.mean(in_fine != in_coarse) < 1e-4
 
 
-def test_the_scanner_sets_the_noise(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]]) -> None:
+def test_the_scanner_sets_the_noise_of_the_phantom(
+    trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
+) -> None:
     hu, labels = trunk
     bare = Anatomy.random(11).sample(trunk_affine(), (160, 80, 105), scanner=None)[0]
     inside = labels == NUMBERS["spleen"]

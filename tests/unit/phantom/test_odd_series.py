@@ -54,7 +54,9 @@ def voxel_lps_mm(ds: Dataset, j: int, i: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_labels_of_an_odd_series_lie_where_its_headers_say(tmp_path: Path, name: str) -> None:
+def test_labels_of_an_odd_phantom_series_lie_where_its_headers_say(
+    tmp_path: Path, name: str
+) -> None:
     anatomy, spec = Anatomy.random(3), ODD[name]
     series = write_series(tmp_path, anatomy, spec)
     rng = np.random.default_rng(0)
@@ -74,7 +76,7 @@ def test_labels_of_an_odd_series_lie_where_its_headers_say(tmp_path: Path, name:
     assert len(np.unique(series.labels)) > 10
 
 
-def test_a_gantry_tilt_shears_along_the_columns(tmp_path: Path) -> None:
+def test_a_gantry_tilt_of_the_phantom_shears_along_the_columns(tmp_path: Path) -> None:
     series = write_series(tmp_path, 3, TILTED)
     datasets = [pydicom.dcmread(path) for path in series.paths]
     assert [float(ds.GantryDetectorTilt) for ds in datasets] == [14.0] * 6
@@ -86,7 +88,7 @@ def test_a_gantry_tilt_shears_along_the_columns(tmp_path: Path) -> None:
     assert np.allclose(middle[:3], TILTED.centre_lps_mm)
 
 
-def test_a_missing_slice_changes_no_other_slice(tmp_path: Path) -> None:
+def test_a_missing_slice_of_the_phantom_changes_no_other_slice(tmp_path: Path) -> None:
     complete = write_series(tmp_path / "complete", 3, BARE)
     missing = write_series(tmp_path / "missing", 3, MISSING)
     assert np.allclose(missing.affine_lps, complete.affine_lps)
@@ -99,7 +101,7 @@ def test_a_missing_slice_changes_no_other_slice(tmp_path: Path) -> None:
     assert "SpacingBetweenSlices" not in pydicom.dcmread(missing.paths[0])
 
 
-def test_uneven_slices_are_centred_on_the_covered_range() -> None:
+def test_uneven_slices_of_the_phantom_are_centred_on_the_covered_range() -> None:
     spec = replace(UNEVEN, slice_steps=(1, 2, 2.5, 4))
     first, last = spec.positions_lps_mm[[0, -1]]
     corner_to_middle = spec.affine_lps[:3, :2] @ [21.5, 17.5]
@@ -108,7 +110,7 @@ def test_uneven_slices_are_centred_on_the_covered_range() -> None:
     assert np.allclose(distances, [20.0, 10.0, 30.0])
 
 
-def test_slices_of_an_uneven_series_have_different_noise() -> None:
+def test_slices_of_an_uneven_phantom_series_have_different_noise() -> None:
     spec = SeriesSpec(rows=8, columns=8, n_slices=2, slice_steps=(0, 0))
     affine, shape = spec.affine_lps, (1, 8, 8)
     anatomy = Anatomy.random(3)
@@ -116,13 +118,15 @@ def test_slices_of_an_uneven_series_have_different_noise() -> None:
     assert not np.array_equal(first, second)
 
 
-def test_a_series_needs_as_many_steps_as_slices() -> None:
+def test_an_uneven_phantom_series_needs_as_many_steps_as_slices() -> None:
     with pytest.raises(ValueError, match="3 slice steps for 4 slices"):
         SeriesSpec(n_slices=4, slice_steps=(0, 1, 2))
 
 
 @pytest.mark.parametrize("thickness_mm", [3.0, 20.0])
-def test_a_threshold_finds_stained_structures(tmp_path: Path, thickness_mm: float) -> None:
+def test_a_threshold_finds_stained_structures_of_the_phantom(
+    tmp_path: Path, thickness_mm: float
+) -> None:
     spec = replace(STAINED, slice_thickness_mm=thickness_mm)
     series = write_series(tmp_path, 3, spec)
     stained = np.isin(series.labels, spec.stained)
@@ -134,7 +138,7 @@ def test_a_threshold_finds_stained_structures(tmp_path: Path, thickness_mm: floa
     assert values[~stained].max() <= 300
 
 
-def test_an_mr_series_has_no_hounsfield_units(tmp_path: Path) -> None:
+def test_an_mr_series_of_the_phantom_has_no_hounsfield_units(tmp_path: Path) -> None:
     mr, ct = write_series(tmp_path / "mr", 3, MR), write_series(tmp_path / "ct", 3, BARE)
     ds = pydicom.dcmread(mr.paths[2])
     assert (ds.Modality, ds.SOPClassUID.name) == ("MR", "MR Image Storage")
@@ -146,7 +150,7 @@ def test_an_mr_series_has_no_hounsfield_units(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
 @pytest.mark.parametrize("phases", [1, 2])
-def test_an_enhanced_file_has_one_frame_for_each_slice(
+def test_an_enhanced_file_of_the_phantom_has_one_frame_for_each_slice(
     tmp_path: Path, order: str, phases: int
 ) -> None:
     spec = replace(MISSING, tilt_degrees=5.0, file_order=order)  # type: ignore[arg-type]
@@ -169,7 +173,9 @@ def test_an_enhanced_file_has_one_frame_for_each_slice(
     assert (seen == sorted(seen)) == (order == "ascending")
 
 
-def test_an_enhanced_file_holds_the_same_pixels_as_single_files(tmp_path: Path) -> None:
+def test_an_enhanced_file_of_the_phantom_holds_the_same_pixels_as_single_files(
+    tmp_path: Path,
+) -> None:
     enhanced = write_enhanced(tmp_path / "enhanced", 3, TILTED)
     single = write_series(tmp_path / "single", 3, TILTED)
     assert np.array_equal(enhanced.hu, single.hu)
@@ -181,14 +187,14 @@ def test_an_enhanced_file_holds_the_same_pixels_as_single_files(tmp_path: Path) 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
 @pytest.mark.parametrize("spec", [*ODD.values(), STAINED], ids=[*ODD, "stained"])
-def test_dciodvfy_finds_no_error_in_odd_series(tmp_path: Path, spec: SeriesSpec) -> None:
+def test_dciodvfy_finds_no_error_in_odd_phantom_series(tmp_path: Path, spec: SeriesSpec) -> None:
     assert errors_of(write_series(tmp_path, 3, spec).paths[-1]) == []
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
 @pytest.mark.parametrize("phases", [1, 2])
 @pytest.mark.parametrize("spec", [BARE, TILTED, MISSING], ids=["plain", "tilted", "missing slice"])
-def test_dciodvfy_finds_no_error_in_enhanced_files(
+def test_dciodvfy_finds_no_error_in_enhanced_files_of_the_phantom(
     tmp_path: Path, spec: SeriesSpec, phases: int
 ) -> None:
     assert errors_of(write_enhanced(tmp_path, 3, spec, phases=phases).paths[0]) == []

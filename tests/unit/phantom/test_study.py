@@ -42,7 +42,7 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_one_seed_writes_the_same_bytes(tmp_path: Path) -> None:
+def test_one_seed_writes_the_same_bytes_of_a_phantom_study(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_study(tmp_path / name, 9, size=32, n_slices=8)
     first, second = files_of(tmp_path / "a"), files_of(tmp_path / "b")
@@ -76,7 +76,7 @@ def test_dciodvfy_finds_no_error_in_a_phantom_study(study: WrittenStudy, tmp_pat
         assert errors == [], path.name
 
 
-def test_labels_are_in_the_order_of_the_slices(study: WrittenStudy) -> None:
+def test_labels_of_the_phantom_are_in_the_order_of_the_slices(study: WrittenStudy) -> None:
     for series in all_series(study):
         spec, affine = series.spec, series.affine_lps
         assert series.labels.shape == series.hu.shape == spec.shape_kji
@@ -89,7 +89,7 @@ def test_labels_are_in_the_order_of_the_slices(study: WrittenStudy) -> None:
             assert np.array_equal(ds.pixel_array.astype(np.int16) - 1024, series.hu[k])
 
 
-def test_lungs_are_dark_where_the_labels_say_lung(study: WrittenStudy) -> None:
+def test_lungs_of_the_phantom_are_dark_where_the_labels_say_lung(study: WrittenStudy) -> None:
     for series in (study.thin_soft, study.thin_sharp, study.thick):
         lung = series.labels == NUMBERS["lung_lower_lobe_right"]
         assert lung.any()
@@ -112,7 +112,9 @@ def test_headers_of_a_phantom_series_state_its_geometry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
-def test_file_order_changes_only_the_file_names(tmp_path: Path, order: str) -> None:
+def test_the_file_order_of_a_phantom_study_changes_only_the_file_names(
+    tmp_path: Path, order: str
+) -> None:
     spec = SeriesSpec(rows=16, columns=16, n_slices=6, pixel_spacing_mm=(25, 25), file_order=order)  # type: ignore[arg-type]
     series = write_series(tmp_path, 1, spec)
     numbers = [pydicom.dcmread(path).InstanceNumber for path in series.paths]
@@ -120,7 +122,7 @@ def test_file_order_changes_only_the_file_names(tmp_path: Path, order: str) -> N
     assert (list(series.paths) == sorted(series.paths)) == (order == "ascending")
 
 
-def test_a_coronal_series_shows_the_same_body(tmp_path: Path) -> None:
+def test_a_coronal_phantom_series_shows_the_same_body(tmp_path: Path) -> None:
     axial = write_series(
         tmp_path / "axial",
         2,
@@ -151,7 +153,7 @@ def test_the_phantom_command_writes_a_study(
     assert len(files_of(tmp_path / "out")) == 1 + 6 + 6 + 3 + 1
 
 
-def test_decimal_strings_have_at_most_16_characters() -> None:
+def test_decimal_strings_of_a_phantom_study_have_at_most_16_characters() -> None:
     assert decimal(-0.0) == "0"
     assert decimal(1 / 3) == "0.3333333333"
     assert len(decimal(-12345.678901234567)) <= 16

@@ -113,7 +113,7 @@ def everything_lost(labels: Labels) -> Labels:
         (everything_lost, {"liver", "kidney_right", "spleen", "adrenal_gland_right"}),
     ],
 )
-def test_an_error_of_one_network_is_reported_as_disagreement(
+def test_an_error_of_one_network_is_reported_as_disagreement_of_the_second_opinion(
     corruption: Corruption, names: set[str], spoilt: float
 ) -> None:
     findings = found(corruption, spoilt=spoilt)
@@ -128,7 +128,7 @@ def test_correct_labels_at_two_resolutions_give_no_finding() -> None:
     assert found(lambda labels: labels, spoilt=1.5) == ()
 
 
-def test_an_error_that_both_networks_make_gives_no_finding() -> None:
+def test_an_error_that_both_networks_make_gives_no_finding_of_the_second_opinion() -> None:
     one, other = (seen(half_lost(body_at(mm)), mm) for mm in (1.5, 3.0))
     agreement = opinions(one, other, STRUCTURES)
     assert disagreements(Confidence(margins=(), opinions=agreement)) == ()
@@ -145,7 +145,7 @@ def test_an_error_that_both_networks_make_gives_no_finding() -> None:
         ((1.1, 4.0), ("spleen",), 1),
     ],
 )
-def test_disagreement_on_tiny_structures_is_not_reported(
+def test_disagreement_of_two_networks_on_tiny_structures_is_not_reported(
     volumes_ml: tuple[float, float], incomplete: tuple[str, ...], count: int
 ) -> None:
     own, other = volumes_ml
@@ -153,7 +153,7 @@ def test_disagreement_on_tiny_structures_is_not_reported(
     assert len(disagreements(Confidence(margins=(), opinions=(opinion,)), incomplete)) == count
 
 
-def test_the_sentence_on_a_disagreement_has_the_dice_and_both_volumes() -> None:
+def test_the_sentence_on_a_disagreement_of_two_networks_has_the_dice_and_both_volumes() -> None:
     opinion = Opinion(structure=KIDNEY, dice=0.4321, volume_ml=150.4, other_volume_ml=51.2)
     (finding,) = disagreements(Confidence(margins=(), opinions=(opinion,)))
     assert finding.sentence == (
@@ -162,7 +162,7 @@ def test_the_sentence_on_a_disagreement_has_the_dice_and_both_volumes() -> None:
     )
 
 
-def test_a_result_without_second_opinion_has_no_disagreement() -> None:
+def test_a_result_without_second_opinion_has_no_disagreement_finding() -> None:
     assert disagreements(None) == disagreements(Confidence(margins=())) == ()
 
 

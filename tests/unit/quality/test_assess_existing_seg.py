@@ -84,7 +84,7 @@ def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
 
 
 @pytest.mark.parametrize("written", [seg_of, deflated_of, labelmap_of])
-def test_labels_of_a_written_seg_are_read_unchanged(
+def test_labels_of_a_written_seg_are_read_unchanged_for_its_assessment(
     true_segmentation: Segmentation,
     phantom_series: WrittenSeries,
     tmp_path: Path,
@@ -201,7 +201,9 @@ def test_all_seg_files_of_a_folder_are_one_result(seg: Path, tmp_path: Path) -> 
     assert seg_objects(seg.parent) == (seg,)
 
 
-def test_another_study_is_refused_as_source(seg: Path, tmp_path: Path) -> None:
+def test_another_study_is_refused_as_the_source_of_an_assessed_seg(
+    seg: Path, tmp_path: Path
+) -> None:
     other = write_series(tmp_path, 2, SeriesSpec(rows=32, columns=32, n_slices=20))
     with pytest.raises(InputError, match="none of the series"):
         read_existing_result([seg], read_study(other.folder))
@@ -299,7 +301,7 @@ def test_a_truncated_seg_is_refused(
         read_existing_result([tmp_path / "half.dcm"], read_study(phantom_series.folder))
 
 
-def test_probabilities_above_one_half_are_labelled(
+def test_seg_probabilities_above_one_half_are_labelled(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     dataset = pydicom.dcmread(seg)
@@ -316,7 +318,7 @@ def test_probabilities_above_one_half_are_labelled(
     assert np.array_equal(fractional.segmentation.labels, expected.segmentation.labels)
 
 
-def test_unknown_structures_are_counted_and_not_assessed(
+def test_unknown_structures_of_an_assessed_seg_are_counted_and_not_assessed(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     dataset = pydicom.dcmread(seg)

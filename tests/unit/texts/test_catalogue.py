@@ -28,21 +28,23 @@ def values_in(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("language", Language)
-def test_every_catalogue_has_the_same_texts_with_the_same_values(language: Language) -> None:
+def test_every_text_catalogue_has_the_same_texts_with_the_same_values(language: Language) -> None:
     texts = texts_in(language)
     assert texts.entries.keys() == ENGLISH.entries.keys()
     for key, text in texts.entries.items():
         assert values_in(text) == values_in(ENGLISH.entries[key]), key
 
 
-def test_no_two_files_of_a_catalogue_have_the_same_key() -> None:
+def test_no_two_files_of_a_text_catalogue_have_the_same_key() -> None:
     numbers = [len(entries_in(name, Language.ENGLISH)) for name in FILES]
     assert len(ENGLISH.entries) == sum(numbers)
     assert min(numbers) > 0
 
 
 @pytest.mark.parametrize("language", Language)
-def test_font_of_preview_and_pdf_has_every_letter_of_a_catalogue(language: Language) -> None:
+def test_the_font_of_preview_and_pdf_has_every_letter_of_a_text_catalogue(
+    language: Language,
+) -> None:
     texts = texts_in(language)
     for text in (*texts.entries.values(), *texts.structures.values()):
         assert drawable(text), text
@@ -66,14 +68,14 @@ def test_every_structure_has_a_german_name_of_its_own() -> None:
         (99.96, "100", "100"),
     ],
 )
-def test_numbers_have_three_significant_digits_and_the_marks_of_the_language(
+def test_numbers_in_texts_have_three_significant_digits_and_the_marks_of_the_language(
     value: float, english: str, german: str
 ) -> None:
     assert ENGLISH.number(value) == english
     assert GERMAN.number(value) == german
 
 
-def test_message_is_its_english_sentence_and_is_told_in_another_language() -> None:
+def test_a_catalogue_message_is_its_english_sentence_and_is_told_in_another_language() -> None:
     faces = Joined((Message("face.left"), Message("face.superior")), with_and=True)
     edges = Message("edges.many", faces=faces)
     message = Message("finding.INCOMPLETE", structure=StructureName("kidney_left"), edges=edges)
@@ -86,18 +88,18 @@ def test_message_is_its_english_sentence_and_is_told_in_another_language() -> No
         assert GERMAN.told(copied) == german
 
 
-def test_pair_and_decimals_are_told_in_the_language() -> None:
+def test_pairs_of_structures_and_decimals_are_written_in_the_language_of_the_text() -> None:
     message = Message("finding.ASYMMETRY", pair=PairName("kidney_left"), times=3.51, limit=3.0)
     assert message.startswith("The kidney of one side is 3.5 times as large")
     assert GERMAN.told(message).startswith("Niere: auf einer Seite 3,5-mal so gro\u00df")
 
 
-def test_sentence_without_a_translation_stays_english() -> None:
+def test_a_sentence_without_a_translation_stays_english() -> None:
     sentence = "a notice of a model"
     assert (GERMAN.told(sentence), GERMAN.language_of(sentence)) == (sentence, "en")
 
 
-def test_sentence_with_translations_is_told_in_the_language_if_it_has_one() -> None:
+def test_a_sentence_with_translations_is_told_in_the_language_if_it_has_one() -> None:
     notice = TranslatedSentence("not for patients", {"de": "nicht f\u00fcr Patienten"})
     for copied in (notice, deepcopy(notice), pickle.loads(pickle.dumps(notice))):  # noqa: S301
         assert copied == ENGLISH.told(copied) == "not for patients"
@@ -108,12 +110,12 @@ def test_sentence_with_translations_is_told_in_the_language_if_it_has_one() -> N
 
 
 @pytest.mark.parametrize(("texts", "shown"), [(ENGLISH, "2020-03-04"), (GERMAN, "04.03.2020")])
-def test_date_is_written_as_in_the_language(texts: Texts, shown: str) -> None:
+def test_dates_in_texts_are_written_as_in_their_language(texts: Texts, shown: str) -> None:
     assert texts.date("20200304") == shown
     assert texts.date("unknown") == "unknown"
 
 
-def test_values_are_joined_by_the_word_of_the_language() -> None:
+def test_values_in_texts_are_joined_by_the_word_of_the_language() -> None:
     either = Message("list.named", names=Joined(("CT1", "CT2", "CT3"), with_or=True))
     both = Message("list.named", names=Joined(("CT1", "CT2"), with_and=True))
     assert [either, both] == ["CT1, CT2 or CT3", "CT1 and CT2"]

@@ -29,14 +29,14 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_message_is_the_same_in_every_language_after_json(message: Message) -> None:
+def test_a_catalogue_message_stored_as_json_is_the_same_in_every_language(message: Message) -> None:
     restored = restored_message(str(message), json.loads(json.dumps(stored_message(message))))
     assert isinstance(restored, Message)
     assert restored == message
     assert GERMAN.told(restored) == GERMAN.told(message) != message
 
 
-def test_numbers_of_numpy_are_stored_as_numbers_of_json() -> None:
+def test_numbers_of_numpy_in_a_message_are_stored_as_numbers_of_json() -> None:
     message = Message("warning.of_series", folder=np.int64(3), warning=np.float32(0.5))  # type: ignore[arg-type]
     assert json.loads(json.dumps(stored_message(message)))["values"] == {
         "folder": 3,
@@ -44,7 +44,7 @@ def test_numbers_of_numpy_are_stored_as_numbers_of_json() -> None:
     }
 
 
-def test_sentence_that_is_no_message_is_stored_without_one_and_stays_as_it_is() -> None:
+def test_a_stored_sentence_that_is_no_catalogue_message_stays_as_it_is() -> None:
     assert stored_message("a notice of a model") is None
     assert restored_message("a notice of a model", None) == "a notice of a model"
 
@@ -58,5 +58,5 @@ def test_sentence_that_is_no_message_is_stored_without_one_and_stays_as_it_is() 
         {"key": "finding.CHILD"},
     ],
 )
-def test_sentence_of_another_version_stays_as_it_is(stored: dict[str, object]) -> None:
+def test_a_stored_sentence_of_another_version_stays_as_it_is(stored: dict[str, object]) -> None:
     assert restored_message("The patient is a child.", stored) == "The patient is a child."

@@ -28,7 +28,9 @@ LOCAL = [
 
 
 @pytest.mark.parametrize("html", LOADING)
-def test_a_page_that_loads_from_another_server_is_found(html: str, tmp_path: Path) -> None:
+def test_a_documentation_page_that_loads_from_another_server_is_found(
+    html: str, tmp_path: Path
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "page.html").write_text(f"<html><body>{html}</body></html>")
     (line,) = external_resources(tmp_path)
@@ -36,12 +38,14 @@ def test_a_page_that_loads_from_another_server_is_found(html: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("html", LOCAL)
-def test_a_page_that_loads_its_own_files_is_good(html: str, tmp_path: Path) -> None:
+def test_a_documentation_page_that_loads_its_own_files_is_good(html: str, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(f"<html><body>{html}</body></html>")
     assert external_resources(tmp_path) == []
 
 
-def test_a_style_sheet_that_loads_from_another_server_is_found(tmp_path: Path) -> None:
+def test_a_style_sheet_of_the_documentation_that_loads_from_another_server_is_found(
+    tmp_path: Path,
+) -> None:
     sheet = "@font-face{src:url(fonts/a.woff2)} body{background:url('https://example.org/a.png')}"
     (tmp_path / "a.css").write_text(sheet)
     assert external_resources(tmp_path) == ["a.css: https://example.org/a.png"]

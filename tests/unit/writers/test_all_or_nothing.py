@@ -31,7 +31,7 @@ def test_no_result_is_visible_before_all_are_published(tmp_path: Path) -> None:
         assert names(tmp_path) == {"results/a.dcm", "results/source/b.dcm", "status.json"}
 
 
-def test_metadata_is_released_with_the_status(tmp_path: Path) -> None:
+def test_metadata_of_a_run_is_released_with_the_status(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         release.write("a.dcm", one_byte)
         release.publish({"outcome": "succeeded"}, {"exit_status": 0})
@@ -44,7 +44,9 @@ def test_metadata_is_released_with_the_status(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metadata.json").read_text()) == {"exit_status": 65}
 
 
-def test_status_stays_hidden_if_metadata_cannot_be_released(tmp_path: Path) -> None:
+def test_the_status_of_a_run_stays_hidden_if_its_metadata_cannot_be_released(
+    tmp_path: Path,
+) -> None:
     with open_release(tmp_path) as release:
         (tmp_path / "metadata.json").mkdir()
         with pytest.raises(ConfigError, match="can't be written: Is a directory"):
@@ -58,7 +60,7 @@ def test_unpublished_results_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_failing_writer_leaves_no_file(tmp_path: Path) -> None:
+def test_a_failing_result_writer_leaves_no_file(tmp_path: Path) -> None:
     def fail(file: BinaryIO) -> None:
         file.write(b"half")
         raise OutputError("stop")
@@ -68,7 +70,7 @@ def test_failing_writer_leaves_no_file(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_publishing_without_results_is_refused(tmp_path: Path) -> None:
+def test_publishing_a_run_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError), open_release(tmp_path) as release:
         release.publish({})
 
@@ -91,7 +93,7 @@ def test_staged_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == {"results/b.dcm", "status.json"}
 
 
-def test_results_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_results_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not of an earlier run"), open_release(tmp_path):
@@ -99,7 +101,7 @@ def test_results_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == {"results/thesis.txt"}
 
 
-def test_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be written"), open_release(tmp_path / "file"):
         pass
@@ -126,7 +128,7 @@ def full_soon(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-def test_full_disk_is_recognised_behind_the_error_of_a_library(full_soon: Path) -> None:
+def test_a_full_disk_is_recognised_behind_the_error_of_a_library(full_soon: Path) -> None:
     def write(file: BinaryIO) -> None:
         try:
             file.write(bytes(2**21))
@@ -159,7 +161,7 @@ def test_results_and_status_are_not_published_without_disk_space_for_metadata(
         assert names(full_soon) == {".staging/a.dcm.part"}
 
 
-def test_full_disk_during_a_result_leaves_only_the_status(full_soon: Path) -> None:
+def test_a_full_disk_during_a_result_leaves_only_the_status(full_soon: Path) -> None:
     with open_release(full_soon) as release:
         release.write("small.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):

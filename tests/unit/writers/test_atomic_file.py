@@ -17,7 +17,7 @@ def nothing(_: Path) -> None:
     """Accepts any file."""
 
 
-def test_an_earlier_file_is_replaced_and_the_folder_is_made(tmp_path: Path) -> None:
+def test_an_atomic_write_replaces_an_earlier_file_and_makes_the_folder(tmp_path: Path) -> None:
     target = tmp_path / "made" / "a.dcm"
     for content in (b"1", b"22"):
         write_atomically(target, partial(write, content=content), nothing)
@@ -25,7 +25,7 @@ def test_an_earlier_file_is_replaced_and_the_folder_is_made(tmp_path: Path) -> N
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_file_that_is_wrong_or_not_finished_does_not_appear(tmp_path: Path) -> None:
+def test_a_file_whose_atomic_write_is_wrong_or_not_finished_does_not_appear(tmp_path: Path) -> None:
     target = tmp_path / "a.dcm"
 
     def fail(file: BinaryIO) -> None:
@@ -45,7 +45,7 @@ def test_a_file_that_is_wrong_or_not_finished_does_not_appear(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_threads_that_write_the_same_file_leave_one_whole_file(tmp_path: Path) -> None:
+def test_threads_that_write_the_same_file_atomically_leave_one_whole_file(tmp_path: Path) -> None:
     target = tmp_path / "a.dcm"
     content = bytes(range(256)) * 4096
 
@@ -58,7 +58,9 @@ def test_threads_that_write_the_same_file_leave_one_whole_file(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_folder_that_cannot_be_written_is_named_as_the_cause(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_named_as_the_cause_of_a_failed_atomic_write(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigError, match=r"a\.dcm can't be written: "):
         write_atomically(tmp_path / "file" / "a.dcm", write, nothing)

@@ -178,7 +178,7 @@ def geometry_of(study: Path, seg: Path) -> Geometry:
     return audit_stack(source_of(series, read_study(study), policy).stack, policy).geometry
 
 
-def test_the_same_key_gives_the_same_bytes_and_another_key_other_uids(
+def test_copies_of_results_with_the_same_key_have_the_same_bytes_and_else_other_uids(
     results: list[Path], copies: list[Path], tmp_path: Path
 ) -> None:
     targets = [tmp_path / path.name for path in copies]
@@ -234,7 +234,7 @@ def trees() -> st.SearchStrategy[Dataset]:
 
 @given(trees(), st.booleans())
 @settings(max_examples=100)
-def test_every_uid_in_any_tree_of_sequences_is_replaced_and_nothing_else(
+def test_copies_of_results_have_every_uid_in_any_sequence_replaced_and_nothing_else(
     tree: Dataset, implicit: bool
 ) -> None:
     file = BytesIO()
@@ -256,7 +256,7 @@ def expected_of(tree: Dataset) -> Dataset:
     return expected
 
 
-def test_an_old_uid_in_a_text_is_refused() -> None:
+def test_a_copy_of_results_with_an_old_uid_in_a_text_is_refused() -> None:
     dataset = Dataset()
     dataset.SeriesDescription = "of 2.25.7"
     with pytest.raises(OutputError, match="would still refer to the original"):

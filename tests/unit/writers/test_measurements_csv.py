@@ -29,7 +29,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_csv_has_the_measured_numbers(
+def test_the_csv_has_the_measured_numbers_of_structures(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     rows = rows_of(written_table(true_segmentation, tmp_path))

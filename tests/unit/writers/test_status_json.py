@@ -8,7 +8,7 @@ from totalmap.settings import SegmentationSection, Settings
 from totalmap.writers.status_json import describe_run
 
 
-def test_status_has_the_licence_of_the_weights_and_the_accepted_licences(
+def test_status_json_has_the_licence_of_the_weights_and_the_accepted_licences(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models
@@ -22,7 +22,7 @@ def test_status_has_the_licence_of_the_weights_and_the_accepted_licences(
     ]
 
 
-def test_status_has_the_number_of_threads_that_ran_the_networks(
+def test_status_json_has_the_number_of_threads_that_ran_the_networks(
     true_segmentation: Segmentation,
 ) -> None:
     run_log = RunLog()

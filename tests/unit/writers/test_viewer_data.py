@@ -44,7 +44,7 @@ def view(series: WrittenSeries, seg: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-def test_the_blocks_hold_the_voxels_of_the_source_unchanged(
+def test_the_viewer_data_hold_the_voxels_of_the_source_unchanged(
     view: Path, series: WrittenSeries
 ) -> None:
     description = json.loads((view / DESCRIPTION).read_text())
@@ -58,7 +58,9 @@ def test_the_blocks_hold_the_voxels_of_the_source_unchanged(
     assert json.loads((view / FINISHED).read_text()) == {"undecodable_slices": []}
 
 
-def test_the_labels_and_colours_are_those_of_the_seg(view: Path, series: WrittenSeries) -> None:
+def test_the_labels_and_colours_of_the_viewer_data_are_those_of_the_seg(
+    view: Path, series: WrittenSeries
+) -> None:
     found = json.loads((view / STRUCTURES).read_text())
     labels = np.frombuffer(gzip.decompress((view / LABELS).read_bytes()), found["label_type"])
     labels = labels.reshape(series.labels.shape)
@@ -70,7 +72,7 @@ def test_the_labels_and_colours_are_those_of_the_seg(view: Path, series: Written
         assert tuple(structure["rgb"]) == structure_code(name).rgb
 
 
-def test_each_structure_has_a_place_inside_in_its_largest_cross_section(
+def test_each_structure_in_the_viewer_data_has_a_place_in_its_largest_cross_section(
     view: Path, series: WrittenSeries
 ) -> None:
     numbers = {each.name: each.label for each in segmentation_of(series).structures}
@@ -82,7 +84,7 @@ def test_each_structure_has_a_place_inside_in_its_largest_cross_section(
 
 
 @given(st.integers(1, 700))
-def test_blocks_cover_each_slice_once_and_begin_with_the_middle(n_slices: int) -> None:
+def test_viewer_data_blocks_cover_each_slice_once_and_begin_with_the_middle(n_slices: int) -> None:
     found = blocks(n_slices)
     slices = [k for block in found for k in range(block.first, block.first + block.count)]
     assert sorted(slices) == list(range(n_slices))
@@ -90,7 +92,7 @@ def test_blocks_cover_each_slice_once_and_begin_with_the_middle(n_slices: int) -
     assert len({block.name for block in found}) == len(found)
 
 
-def test_a_slice_that_cannot_be_decoded_is_named(
+def test_viewer_data_name_a_slice_that_cannot_be_decoded(
     series: WrittenSeries, seg: Path, tmp_path: Path
 ) -> None:
     source, folder = tmp_path / "source", tmp_path / "view"
@@ -107,7 +109,7 @@ def test_a_slice_that_cannot_be_decoded_is_named(
     assert json.loads((folder / FINISHED).read_text()) == {"undecodable_slices": [7]}
 
 
-def test_a_view_that_fails_says_why_and_has_an_exit_status(
+def test_a_viewer_preparation_that_fails_says_why_and_has_an_exit_status(
     series: WrittenSeries, tmp_path: Path
 ) -> None:
     folder = tmp_path / "view"

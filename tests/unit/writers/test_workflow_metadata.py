@@ -41,7 +41,7 @@ def metadata_of(status: RunStatus) -> Mapping[str, str | int]:
     return read
 
 
-def test_metadata_of_a_success_agrees_with_the_status(run_log: RunLog) -> None:
+def test_metadata_json_of_a_success_agrees_with_status_json(run_log: RunLog) -> None:
     status = status_of(run_log)
     metadata = metadata_of(status)
     assert metadata["outcome"] == "succeeded"
@@ -57,11 +57,11 @@ def test_metadata_of_a_success_agrees_with_the_status(run_log: RunLog) -> None:
     assert metadata["structures_incomplete"] == len(incomplete)
 
 
-def test_metadata_of_a_success_has_no_exception_key(run_log: RunLog) -> None:
+def test_metadata_json_of_a_success_has_no_exception_key(run_log: RunLog) -> None:
     assert not {"exception", "exception_message"} & set(metadata_of(status_of(run_log)))
 
 
-def test_structures_are_a_list_for_conditions(run_log: RunLog) -> None:
+def test_structures_in_metadata_json_are_a_list_for_workflow_conditions(run_log: RunLog) -> None:
     status = status_of(run_log)
     structures = metadata_of(status)["structures"]
     assert isinstance(structures, str)
@@ -69,7 +69,7 @@ def test_structures_are_a_list_for_conditions(run_log: RunLog) -> None:
     assert structures.strip("[]").split(",") == [structure.name for structure in status.structures]
 
 
-def test_structure_in_two_volumes_is_listed_once(
+def test_a_structure_in_two_volumes_is_listed_once_in_metadata_json(
     run_log: RunLog, true_segmentation: Segmentation
 ) -> None:
     once = metadata_of(status_of(run_log))
@@ -79,7 +79,7 @@ def test_structure_in_two_volumes_is_listed_once(
     assert twice["structures_found"] == 2 * int(once["structures_found"])
 
 
-def test_metadata_of_a_failure_names_the_exception() -> None:
+def test_metadata_json_of_a_failure_names_the_exception() -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
     metadata = metadata_of(status_of(RunLog(), error))
     assert metadata["outcome"] == "failed"
@@ -90,14 +90,14 @@ def test_metadata_of_a_failure_names_the_exception() -> None:
     assert metadata["structures"] == "[]"
 
 
-def test_metadata_of_unreadable_settings_has_no_model_keys() -> None:
+def test_metadata_json_of_unreadable_settings_has_no_model_keys() -> None:
     status = describe_run(RunLog(), None, ConfigError("settings file a.yaml is not valid YAML"))
     metadata = metadata_of(status)
     assert metadata["exception"] == "ConfigError"
     assert not {"task", "variant", "engine", "arithmetic", "search"} & set(metadata)
 
 
-def test_metadata_has_variant_arithmetic_and_search_of_the_run(run_log: RunLog) -> None:
+def test_metadata_json_has_variant_arithmetic_and_search_of_the_run(run_log: RunLog) -> None:
     run_log.variant, run_log.arithmetic, run_log.search = Variant.FASTEST, "exact", "boxes"
     metadata = metadata_of(status_of(run_log))
     assert metadata["variant"] == "fastest"
@@ -106,7 +106,7 @@ def test_metadata_has_variant_arithmetic_and_search_of_the_run(run_log: RunLog) 
 
 
 @pytest.mark.parametrize("error", [None, NoSuitableSeries("none of 3 series")])
-def test_metadata_values_survive_the_way_into_a_condition(
+def test_values_of_metadata_json_survive_the_way_into_a_workflow_condition(
     run_log: RunLog, error: TotalMapError | None
 ) -> None:
     metadata = metadata_of(status_of(run_log, error))
@@ -119,7 +119,7 @@ def test_metadata_values_survive_the_way_into_a_condition(
             assert not SPLITS_A_CONDITION.search(str(value))
 
 
-def test_metadata_has_nothing_of_the_patient(run_log: RunLog) -> None:
+def test_metadata_json_has_nothing_of_the_patient(run_log: RunLog) -> None:
     status = status_of(run_log)
     text = json.dumps(metadata_of(status))
     for series in status.series:

@@ -19,8 +19,8 @@ from openvino import CompiledModel, Core, InferRequest, Model, get_version  # no
 from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
-from totalmap.engine.arithmetic.kept_networks import kept_network  # noqa: E402
 from totalmap.engine.arithmetic.last_layer import LastLayer  # noqa: E402
+from totalmap.engine.arithmetic.openvino_network_cache import kept_network  # noqa: E402
 from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork  # noqa: E402
 
 _DEVICE = "CPU"

@@ -29,10 +29,10 @@ from totalmap.texts.catalogue import texts_in
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.copied_attributes import image_plane, pixel_measures
-from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
 from totalmap.writers.dicom.header import ObjectKind, reference
 from totalmap.writers.dicom.run_lengths import run_length_frame, single_frame
 from totalmap.writers.dicom.secondary_capture import secondary_capture_header, source_images
+from totalmap.writers.dicom.write_file_in_parts import encapsulated_pixels, write_parts
 from totalmap.writers.overlay.annotations import Annotations, annotations, direction
 from totalmap.writers.overlay.legend import Legend
 from totalmap.writers.overlay.painting import Planes, SlicePainter, suitable_painter

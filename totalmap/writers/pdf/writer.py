@@ -16,9 +16,9 @@ from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.character_sets import UTF_8
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.dataset_encoding import encoded
-from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
 from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
+from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.pdf.document import pdf_document
 from totalmap.writers.presentation.title_and_notices import title_of
 

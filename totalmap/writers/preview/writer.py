@@ -21,10 +21,10 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
 from totalmap.writers.dicom.header import ObjectKind, references_to
 from totalmap.writers.dicom.run_lengths import run_lengths, single_frame
 from totalmap.writers.dicom.secondary_capture import secondary_capture_header, source_images
+from totalmap.writers.dicom.write_file_in_parts import encapsulated_pixels, write_parts
 from totalmap.writers.preview.pages import render_pages
 
 FOLDER_NAME = "preview"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Plane
 from totalmap.measure.label_statistics import Labels
-from totalmap.measure.slice_boxes import SliceBox
+from totalmap.measure.structure_boxes_in_slices import SliceBox
 
 Points = NDArray[np.float64]
 """(n, 2): column i and row j, multiples of one half."""

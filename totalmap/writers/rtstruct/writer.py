@@ -14,7 +14,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.slices import Slice
 from totalmap.errors import OutputError
-from totalmap.measure.slice_boxes import SliceBox
+from totalmap.measure.structure_boxes_in_slices import SliceBox
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
@@ -22,15 +22,15 @@ from totalmap.structures import Structure, chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.dicom.dataset_encoding import encoded
-from totalmap.writers.dicom.encoding import (
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
+from totalmap.writers.dicom.header import ObjectKind
+from totalmap.writers.dicom.write_file_in_parts import (
     LONGEST_VALUE,
     decimal_strings,
     element,
     sequence,
     write_parts,
 )
-from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.rtstruct.contours import positions_lps, slice_contours
 from totalmap.writers.rtstruct.header import numbered, observations, structure_set
 from totalmap.writers.rtstruct.read_back import LONGEST_CONTOUR, compare_rtstruct

@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from totalmap.errors import OutputError
 from totalmap.measure.label_statistics import Labels
-from totalmap.measure.slice_boxes import SliceBox
+from totalmap.measure.structure_boxes_in_slices import SliceBox
 from totalmap.result_options import SegTransferSyntax
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
@@ -27,8 +27,8 @@ from totalmap.settings import ResultKind, Settings
 from totalmap.structures import chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.dicom.encoding import LONGEST_VALUE, element_header
 from totalmap.writers.dicom.header import ObjectKind
+from totalmap.writers.dicom.write_file_in_parts import LONGEST_VALUE, element_header
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.read_back import compare_seg

@@ -19,8 +19,8 @@ from totalmap.writers.dicom.copied_attributes import (
     plane_orientation,
     plane_position,
 )
-from totalmap.writers.dicom.dataset_encoding import encoded
-from totalmap.writers.dicom.encoding import element, sequence
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
+from totalmap.writers.dicom.write_file_in_parts import element, sequence
 
 # CID 7203 Image Derivation; CID 7202 Source Image Purposes of Reference.
 _SEGMENTATION = encoded(code_item(Code("113076", "DCM", "Segmentation")))

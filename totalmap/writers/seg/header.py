@@ -20,13 +20,13 @@ from totalmap.writers.dicom.codes import (
     private_scheme,
     structure_code,
 )
-from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import (
     ObjectKind,
     algorithm_identification,
     derived_header,
     referenced_series,
 )
+from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.seg.functional_groups import shared_groups
 from totalmap.writers.seg.split_by_body_system import SegPart, would_hold
 

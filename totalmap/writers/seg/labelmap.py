@@ -23,9 +23,9 @@ from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.run_lengths import run_lengths
+from totalmap.writers.dicom.write_file_in_parts import encapsulated_pixels
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.split_by_body_system import SegPart, seg_parts, undivided

@@ -23,7 +23,6 @@ from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.content_items import separate_containers
-from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import (
     ObjectKind,
     derived_header,
@@ -31,6 +30,7 @@ from totalmap.writers.dicom.header import (
     references_to,
     series_reference,
 )
+from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
 from totalmap.writers.sr.quality_evaluations import evaluations

@@ -6,7 +6,9 @@ from benchmarks.speed.contenders import Case, RunFailed, our_application
 from totalmap.settings import Variant
 
 
-def test_a_failed_run_reports_our_reason_and_its_last_lines(tmp_path: Path) -> None:
+def test_a_failed_run_of_the_speed_benchmark_reports_our_reason_and_its_last_lines(
+    tmp_path: Path,
+) -> None:
     case = Case(
         variant=Variant.FAST, source=tmp_path / "in", models=tmp_path / "models", device="cpu"
     )
@@ -18,7 +20,7 @@ def test_a_failed_run_reports_our_reason_and_its_last_lines(tmp_path: Path) -> N
     assert "run_failed" not in raised.value.reason
 
 
-def test_an_unknown_setting_counts_as_refused(
+def test_a_run_of_the_speed_benchmark_with_an_unknown_setting_counts_as_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOTALMAP_SEGMENTATION__NONSENSE", "1")

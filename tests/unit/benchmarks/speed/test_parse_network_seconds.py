@@ -17,7 +17,7 @@ STDERR = (
 )
 
 
-def test_the_times_of_all_progress_bars_are_added() -> None:
+def test_the_speed_benchmark_adds_the_times_of_all_progress_bars() -> None:
     found = from_progress_bars(STDERR)
     assert found is not None
     assert found.tiles == 33
@@ -25,11 +25,11 @@ def test_the_times_of_all_progress_bars_are_added() -> None:
 
 
 @pytest.mark.parametrize("stderr", ["", "\r 50%|█████     | 1/2 [00:01<00:01,  1.00s/it]\n"])
-def test_an_unfinished_progress_bar_gives_no_time(stderr: str) -> None:
+def test_an_unfinished_progress_bar_gives_the_speed_benchmark_no_time(stderr: str) -> None:
     assert from_progress_bars(stderr) is None
 
 
-def test_a_progress_bar_of_the_installed_tqdm_is_read() -> None:
+def test_the_speed_benchmark_reads_a_progress_bar_of_the_installed_tqdm() -> None:
     stderr = io.StringIO()
     with tqdm(total=4, file=stderr) as bar:
         bar.start_t -= 26.16
@@ -40,7 +40,7 @@ def test_a_progress_bar_of_the_installed_tqdm_is_read() -> None:
     assert found.seconds == pytest.approx(26.16, rel=0.005)
 
 
-def test_log_events_are_found_between_other_lines() -> None:
+def test_the_speed_benchmark_finds_log_events_between_other_lines() -> None:
     log = (
         "WARNING a line of text\n"
         '{"event": "model_verified", "dataset": "Dataset297"}\n'

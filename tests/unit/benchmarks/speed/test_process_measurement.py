@@ -87,23 +87,23 @@ def peak(program: str, folder: Path, processes: int = 1) -> float:
     return (sampled_peak(program, folder / "program", processes) - bare) / MEGABYTE
 
 
-def test_a_measured_command_keeps_output_and_status() -> None:
+def test_a_command_measured_by_a_benchmark_keeps_output_and_status() -> None:
     finished = run("import sys; print('out'); sys.stderr.write('a\\rb\\n'); sys.exit(3)")
     assert (finished.status, finished.stdout, finished.stderr) == (3, "out\n", "a\rb\n")
     assert finished.seconds > 0
 
 
-def test_peak_memory_covers_the_allocation_of_a_command(tmp_path: Path) -> None:
+def test_the_peak_memory_in_a_benchmark_covers_the_allocation_of_a_command(tmp_path: Path) -> None:
     program = f"block = bytearray(b'1') * 300_000_000\n{HOLD}"
     assert peak(program, tmp_path) == pytest.approx(300, abs=10)
 
 
-def test_peak_memory_stays_after_the_memory_was_freed(tmp_path: Path) -> None:
+def test_the_peak_memory_in_a_benchmark_stays_after_the_memory_was_freed(tmp_path: Path) -> None:
     program = f"block = bytearray(b'1') * 300_000_000\n{HOLD}del block\n{HOLD}"
     assert peak(program, tmp_path) == pytest.approx(300, abs=10)
 
 
-def test_peak_memory_includes_descendants(tmp_path: Path) -> None:
+def test_the_peak_memory_in_a_benchmark_includes_descendant_processes(tmp_path: Path) -> None:
     child = f"{{define}}block = bytearray(b'1') * 200_000_000\n{HOLD}"
     folder = str(tmp_path / "program")
     program = (
@@ -114,10 +114,10 @@ def test_peak_memory_includes_descendants(tmp_path: Path) -> None:
     assert peak(program, tmp_path) == pytest.approx(300, abs=30)
 
 
-def test_peak_memory_counts_shared_memory_once(tmp_path: Path) -> None:
+def test_the_peak_memory_in_a_benchmark_counts_shared_memory_once(tmp_path: Path) -> None:
     program = f"block = bytearray(b'1') * 300_000_000\nos.fork()\n{HOLD}"
     assert peak(program, tmp_path, processes=2) == pytest.approx(300, abs=20)
 
 
-def test_a_measured_command_that_never_ends_is_killed() -> None:
+def test_a_benchmark_kills_a_measured_command_that_never_ends() -> None:
     assert run("while True: pass", timeout_seconds=0.5).status == -9

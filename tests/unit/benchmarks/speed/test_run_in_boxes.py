@@ -26,7 +26,9 @@ SPEC = SeriesSpec(
 )
 
 
-def test_networks_run_in_the_boxes_of_what_the_demo_network_finds(tmp_path: Path) -> None:
+def test_benchmarked_networks_run_in_the_boxes_of_what_the_demo_network_finds(
+    tmp_path: Path,
+) -> None:
     source, models = tmp_path / "study", tmp_path / "models"
     write_series(source, 0, SPEC)
     for variant in (Variant.FULL, Variant.FASTEST):

@@ -48,7 +48,7 @@ def test_the_speed_table_shows_medians_ranges_and_ratios() -> None:
     assert rows["limit, bf16"][3] == "2.0 (15.0x)"
 
 
-def test_a_run_of_fewer_tiles_is_compared_with_the_limit_of_its_own_tiles() -> None:
+def test_the_speed_table_compares_a_run_of_fewer_tiles_with_the_limit_of_its_own_tiles() -> None:
     in_boxes = replace(run(10, 5), network=NetworkTime(tiles=1, seconds=5))
     rows = cells(table("full", [PEER, entry("exact, boxes", in_boxes)], LIMIT))
     assert rows["exact, boxes"][2:5] == ["1", "5.0 (6.0x)", "50%"]
@@ -59,7 +59,7 @@ def test_the_speed_table_counts_differing_voxels() -> None:
     assert rows["bf16"][-1] == "12 (1.20%), Dice 0.900"
 
 
-def test_an_unknown_network_time_has_a_star() -> None:
+def test_the_speed_table_marks_an_unknown_network_time_with_a_star() -> None:
     starred = table("fast", [PEER, entry("exact", run(25, 20, is_known=False))], LIMIT)
     assert cells(starred)["exact"][3:7] == ["\\* 20.0", UNKNOWN, UNKNOWN, UNKNOWN]
     assert "\\* The command reports no time" in starred

@@ -48,7 +48,7 @@ def segment(texts: Mapping[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("target", Target)
-def test_the_rendered_files_in_the_repository_are_up_to_date(target: Target) -> None:
+def test_the_rendered_deployment_files_in_the_repository_are_up_to_date(target: Target) -> None:
     folder = REPOSITORY / "deploy" / target.value
     texts = rendered(target)
     assert {path.name for path in folder.iterdir()} == set(texts)
@@ -57,13 +57,13 @@ def test_the_rendered_files_in_the_repository_are_up_to_date(target: Target) -> 
 
 
 @pytest.mark.parametrize("target", Target)
-def test_rendered_files_are_valid(target: Target, tmp_path: Path) -> None:
+def test_rendered_deployment_files_are_valid(target: Target, tmp_path: Path) -> None:
     paths = write_files(render_files(target, SETTINGS, COMMITTED[target]), tmp_path)
     report = validate_files(paths[:2] if target is Target.ARGO else paths[:1])
     assert report.faults == ()
 
 
-def test_files_with_other_content_are_replaced_only_with_force(tmp_path: Path) -> None:
+def test_deployment_files_with_other_content_are_replaced_only_with_force(tmp_path: Path) -> None:
     files = render_files(Target.DOCKER, SETTINGS, Site())
     write_files(files, tmp_path)
     write_files(files, tmp_path)  # the same content again
@@ -77,13 +77,15 @@ def test_files_with_other_content_are_replaced_only_with_force(tmp_path: Path) -
     assert (tmp_path / "compose.yaml").read_text() != "mine"
 
 
-def test_a_folder_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+def test_rendering_deployment_files_into_a_folder_without_write_permission_is_an_error(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be written"):
         write_files(render_files(Target.DOCKER, SETTINGS, Site()), tmp_path / "file" / "folder")
 
 
-def test_rendered_version_and_image_come_from_app_yaml() -> None:
+def test_the_version_and_image_of_rendered_deployment_files_come_from_app_yaml() -> None:
     application = {"title": "TotalMAP", "version": "1.2.3"}
     texts = rendered(Target.DOCKER, application=application)
     assert workflow(texts)["version"] == "1.2.3"
@@ -95,7 +97,7 @@ def test_rendered_version_and_image_come_from_app_yaml() -> None:
     )
 
 
-def test_rendered_resources_come_from_app_yaml() -> None:
+def test_the_resources_of_rendered_deployment_files_come_from_app_yaml() -> None:
     resources = {"cpu": 8, "memory": "16Gi", "gpu": 1}
     limits = segment(rendered(Target.ARGO, resources=resources))["container"]["resources"]
     assert limits == {
@@ -110,7 +112,7 @@ def test_rendered_resources_come_from_app_yaml() -> None:
     assert "--gpus 1" in texts["totalmap@.service"]
 
 
-def test_rendered_files_without_a_gpu_name_none() -> None:
+def test_deployment_files_rendered_without_a_gpu_name_none() -> None:
     assert "gpu" not in "".join(rendered(Target.DOCKER).values())
     assert "gpu" not in "".join(rendered(Target.ARGO).values())
 
@@ -124,7 +126,9 @@ def test_rendered_files_without_a_gpu_name_none() -> None:
         ({"results": {"kinds": ["nifti", "csv"]}}, "none of them can be sent to a PACS"),
     ],
 )
-def test_settings_that_no_site_can_use_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_rendering_deployment_files_refuses_settings_that_no_site_can_use(
+    changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         rendered(Target.DOCKER, **changes)
 
@@ -148,12 +152,14 @@ def test_settings_that_no_site_can_use_are_refused(changes: dict[str, Any], mess
         ),
     ],
 )
-def test_invalid_options_of_a_site_are_refused(target: Target, site: Site, message: str) -> None:
+def test_rendering_deployment_files_refuses_invalid_options_of_a_site(
+    target: Target, site: Site, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         render_files(target, SETTINGS, site)
 
 
-def test_the_docker_workflow_has_the_options_of_the_site() -> None:
+def test_the_rendered_docker_workflow_has_the_options_of_the_site() -> None:
     site = Site(ae_title="SEG", pacs="PACS1", origins=("CT1", "CT2"), user="7:8", timeout_minutes=9)
     document = workflow(rendered(Target.DOCKER, site))
     assert document["informatics_gateway"] == {
@@ -173,7 +179,7 @@ def test_the_docker_workflow_has_the_options_of_the_site() -> None:
     assert results["mandatory"] is True
 
 
-def test_the_argo_workflow_notifies_about_studies_that_can_not_be_segmented() -> None:
+def test_the_rendered_argo_workflow_notifies_about_studies_that_can_not_be_segmented() -> None:
     texts = rendered(Target.ARGO)
     task, export, notify = workflow(texts)["tasks"][1:]
     conditions = {
@@ -192,7 +198,7 @@ def test_the_argo_workflow_notifies_about_studies_that_can_not_be_segmented() ->
         assert subprocess.run(["sh", "-c", stand_in], check=False).returncode == expected, status
 
 
-def test_the_argo_workflow_without_notification_has_no_condition() -> None:
+def test_the_rendered_argo_workflow_without_notification_has_no_condition() -> None:
     texts = rendered(Target.ARGO, Site())
     tasks = workflow(texts)["tasks"]
     assert [task["type"] for task in tasks] == ["router", "argo", "export"]
@@ -234,7 +240,7 @@ def test_a_clinical_review_without_roles_leaves_them_to_the_task_manager() -> No
     assert "reviewer_roles" not in workflow(texts)["tasks"][2]["args"]
 
 
-def test_the_argo_files_have_the_options_of_the_site() -> None:
+def test_the_rendered_argo_files_have_the_options_of_the_site() -> None:
     site = Site(
         namespace="imaging",
         models_claim="weights",
@@ -263,7 +269,7 @@ def test_the_argo_files_have_the_options_of_the_site() -> None:
             assert document["metadata"]["namespace"] == "imaging"
 
 
-def test_the_semaphore_refers_to_the_rendered_config_map() -> None:
+def test_the_semaphore_of_the_argo_template_refers_to_the_rendered_config_map() -> None:
     texts = rendered(Target.ARGO)
     reference = segment(texts)["synchronization"]["semaphore"]["configMapKeyRef"]
     config_map = list(yaml.safe_load_all(texts["access.yaml"]))[-1]
@@ -277,7 +283,7 @@ def test_rendered_priority_classes_cover_all_priorities() -> None:
 
 
 @pytest.mark.parametrize("target", Target)
-def test_rendered_files_hold_no_moving_image_and_no_secret(target: Target) -> None:
+def test_rendered_deployment_files_hold_no_moving_image_and_no_secret(target: Target) -> None:
     for name, text in rendered(target).items():
         assert ":latest" not in text, name
         assert "password" not in text.replace("choose-a-password", "").lower() or name in (
@@ -286,7 +292,7 @@ def test_rendered_files_hold_no_moving_image_and_no_secret(target: Target) -> No
         )
 
 
-def test_the_compose_file_isolates_totalmap() -> None:
+def test_the_rendered_compose_file_isolates_totalmap() -> None:
     service = yaml.safe_load(rendered(Target.DOCKER)["compose.yaml"])["services"]["totalmap"]
     assert service["network_mode"] == "none"
     assert service["read_only"] is True
@@ -297,7 +303,7 @@ def test_the_compose_file_isolates_totalmap() -> None:
 
 
 @pytest.mark.parametrize("gpu", [0, 1])
-def test_docker_compose_accepts_the_compose_file(gpu: int, tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_rendered_compose_file(gpu: int, tmp_path: Path) -> None:
     docker = require_program("docker", "docker.io")
     if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed (Debian trixie: docker-compose)")
@@ -316,13 +322,13 @@ def test_docker_compose_accepts_the_compose_file(gpu: int, tmp_path: Path) -> No
     assert json.loads(users) == {"totalmap": "choose-a-password"}
 
 
-def test_the_compose_file_quotes_names() -> None:
+def test_the_rendered_compose_file_quotes_names() -> None:
     site = Site(pacs='PACS: "1"')
     compose = yaml.safe_load(rendered(Target.DOCKER, site)["compose.yaml"])
     assert compose["services"]["orthanc"]["environment"]["ORTHANC__DICOM_AET"] == site.pacs
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_rendered_unit(tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze", "systemd")
     text = rendered(Target.DOCKER)["totalmap@.service"]
     # Docker may be missing on this machine.
@@ -337,7 +343,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_systemd_unit_isolates_totalmap() -> None:
+def test_the_rendered_systemd_unit_isolates_totalmap() -> None:
     text = rendered(Target.DOCKER)["totalmap@.service"].replace("\\\n", "")
     (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
     for option in (
@@ -350,7 +356,7 @@ def test_the_systemd_unit_isolates_totalmap() -> None:
     assert line.endswith(f"totalmap:{SETTINGS.application.version}")
 
 
-def test_rendered_scripts_are_executable_and_parse(tmp_path: Path) -> None:
+def test_rendered_deployment_scripts_are_executable_and_parse(tmp_path: Path) -> None:
     write_files(render_files(Target.DOCKER, SETTINGS, Site()), tmp_path)
     script = tmp_path / "report-failures.sh"
     assert shutil.which(str(script))

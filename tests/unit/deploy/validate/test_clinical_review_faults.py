@@ -45,7 +45,9 @@ FAULTS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_a_fault_of_a_review_is_reported_with_rule_line_and_remedy(fault: Fault) -> None:
+def test_a_fault_of_a_clinical_review_task_is_reported_with_rule_line_and_remedy(
+    fault: Fault,
+) -> None:
     report = check_fault(fault)
     assert fault.is_named_by(report), (fault.place(), [str(one) for one in report.faults])
 
@@ -54,7 +56,7 @@ def faults_of(document: object) -> list[FileFault]:
     return list(validate_texts({JSON_NAME: json.dumps(document, indent=2)}).faults)
 
 
-def test_an_export_that_does_not_wait_for_the_review_is_reported() -> None:
+def test_a_workflow_export_that_does_not_wait_for_the_clinical_review_is_reported() -> None:
     document = json.loads(REVIEW)
     _, segmentation, review, *_ = document["tasks"]
     segmentation["task_destinations"].append({"name": "export-results"})
@@ -66,7 +68,7 @@ def test_an_export_that_does_not_wait_for_the_review_is_reported() -> None:
     assert OUTPUT in line
 
 
-def test_a_review_that_starts_before_its_task_is_reported() -> None:
+def test_a_clinical_review_that_starts_before_its_task_is_reported() -> None:
     document = json.loads(REVIEW)
     router, segmentation, *_ = document["tasks"]
     router["task_destinations"] = [{"name": "totalmap"}, {"name": "clinical-review"}]
@@ -77,7 +79,7 @@ def test_a_review_that_starts_before_its_task_is_reported() -> None:
     assert "has not run" in fault.problem
 
 
-def test_an_input_of_another_task_in_a_review_is_reported() -> None:
+def test_an_input_of_another_task_in_a_clinical_review_is_reported() -> None:
     document = json.loads(REVIEW)
     _, segmentation, review, *_ = document["tasks"]
     other = json.loads(json.dumps(segmentation)) | {"id": "other"}
@@ -89,7 +91,7 @@ def test_an_input_of_another_task_in_a_review_is_reported() -> None:
     assert (fault.rule, "of task 'other'" in fault.problem) == ("review", True)
 
 
-def test_a_review_of_data_that_are_kept_for_ever_may_take_any_time() -> None:
+def test_a_clinical_review_of_data_that_are_kept_for_ever_may_take_any_time() -> None:
     document = json.loads(REVIEW)
     document["dataRetentionDays"] = -1
     document["tasks"][2]["timeout_minutes"] = 100_000

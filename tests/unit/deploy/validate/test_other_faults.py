@@ -135,12 +135,12 @@ MORE = (
 
 
 @pytest.mark.parametrize("fault", MORE, ids=lambda one: f"{one.base}-{one.name}".replace(" ", "-"))
-def test_a_fault_beyond_the_forty_is_reported(fault: Fault) -> None:
+def test_a_fault_of_deployment_files_beyond_the_forty_seeded_ones_is_reported(fault: Fault) -> None:
     report = check_fault(fault)
     assert fault.is_named_by(report), (fault.place(), [str(one) for one in report.faults])
 
 
-def test_a_review_of_a_docker_task_is_reported() -> None:
+def test_validation_of_a_workflow_reports_a_review_of_a_docker_task() -> None:
     fault = next(one for one in MORE if one.name == "review of a docker task")
     (name, text), *_ = fault.texts().items()
     reviewed = text.replace(
@@ -151,7 +151,7 @@ def test_a_review_of_a_docker_task_is_reported() -> None:
     assert any(one.rule == "review" and "under argo" in one.remedy for one in findings)
 
 
-def test_line_numbers_agree_with_an_editor() -> None:
+def test_line_numbers_of_faults_in_deployment_files_agree_with_an_editor() -> None:
     """YAML ends a line at a line separator of Unicode, but no editor does."""
     text = DOCKER.replace("Segments the study", "Segments\u2028the\u0085study")
     (finding,) = validate_texts({JSON_NAME: text.replace("30", "0")}).faults

@@ -140,17 +140,17 @@ def _rules(texts: dict[Path, str]) -> list[str]:
     return [fault.rule for fault in validate_texts(texts).faults]
 
 
-def test_a_sample_of_express_without_conditions_is_valid() -> None:
+def test_a_sample_workflow_of_monai_express_without_conditions_is_valid() -> None:
     assert _rules({JSON_NAME: json.dumps(_express(), indent="\t")}) == []
 
 
-def test_the_series_condition_of_a_sample_of_express_is_reported() -> None:
+def test_the_series_condition_of_a_monai_express_sample_workflow_is_reported() -> None:
     condition = "{{context.dicom.series.any('0008','103E')}} == 'Axial Chest CT'"
     document = _express(conditions=[condition])
     assert _rules({JSON_NAME: json.dumps(document, indent="\t")}) == ["series-condition"]
 
 
-def test_the_time_out_and_the_image_of_the_hello_world_sample_are_reported() -> None:
+def test_the_time_out_and_the_image_of_the_hello_world_sample_workflow_are_reported() -> None:
     document = {
         "name": "hello",
         "version": "1",
@@ -174,7 +174,7 @@ def test_the_time_out_and_the_image_of_the_hello_world_sample_are_reported() -> 
     assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
 
 
-def test_the_waiting_export_and_the_pod_gc_of_the_helm_chart_sample_are_reported() -> None:
+def test_the_waiting_export_and_the_pod_gc_of_a_helm_chart_sample_are_reported() -> None:
     document = json.dumps(_helm_chart(), indent=2)
     assert _rules({JSON_NAME: document, YAML_NAME: HELM_CHART_TEMPLATE}) == [
         "input-waits",
@@ -182,7 +182,7 @@ def test_the_waiting_export_and_the_pod_gc_of_the_helm_chart_sample_are_reported
     ]
 
 
-def test_the_broken_yaml_of_a_demo_is_reported_with_its_line() -> None:
+def test_the_broken_yaml_of_a_monai_demo_workflow_is_reported_with_its_line() -> None:
     template = """\
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -199,6 +199,6 @@ spec:
     assert (fault.rule, fault.place.line) == ("syntax", 10)
 
 
-def test_a_template_without_kind_and_version_is_reported() -> None:
+def test_an_argo_template_without_kind_and_version_is_reported() -> None:
     template = "metadata:\n  name: organ\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n"
     assert _rules({YAML_NAME: template}) == ["kind", "kind"]

@@ -119,7 +119,7 @@ VARIANTS: dict[str, dict[Path, str]] = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_valid_variant_of_the_files_has_no_fault(name: str) -> None:
+def test_a_valid_variant_of_the_deployment_files_has_no_fault(name: str) -> None:
     report = validate_texts(VARIANTS[name])
     assert report.validated
     assert [str(one) for one in report.faults] == []

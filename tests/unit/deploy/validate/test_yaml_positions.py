@@ -20,14 +20,14 @@ FILE = Path("file.yaml")
         ("a: \x00\n", 1),
     ],
 )
-def test_a_file_that_is_not_yaml_gives_one_syntax_fault(text: str, line: int) -> None:
+def test_a_deployment_file_that_is_not_yaml_gives_one_syntax_fault(text: str, line: int) -> None:
     content = read_documents(FILE, text)
     (fault,) = content.faults
     assert (fault.rule, fault.place.file, fault.place.line) == ("syntax", FILE, line)
     assert content.documents == ()
 
 
-def test_values_of_two_documents_know_their_lines() -> None:
+def test_values_of_two_yaml_documents_know_their_lines() -> None:
     first, second = read_documents(FILE, "a:\n  b: 1\n---\nc:\n- d\n- e: true\n").documents
     assert (first.get("a", "b").text, first.get("a", "b").place.line) == ("1", 2)
     assert (second.get("c").place.line, second.get("c", 1, "e").place.line) == (4, 6)
@@ -36,7 +36,7 @@ def test_values_of_two_documents_know_their_lines() -> None:
     assert (bool(missing), missing.place.line) == (False, 4)
 
 
-def test_the_last_of_two_equal_keys_counts() -> None:
+def test_the_last_of_two_equal_yaml_keys_counts() -> None:
     content = read_documents(FILE, "a: 1\nb: 2\na: 3\n")
     (fault,) = content.faults
     assert (fault.rule, fault.place.line) == ("doubled-key", 3)

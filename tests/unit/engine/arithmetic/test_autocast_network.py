@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 @torch.inference_mode()
-def test_the_network_on_a_gpu_is_as_exact_as_pytorch_with_autocast() -> None:
+def test_the_arithmetic_of_a_network_on_a_gpu_is_as_exact_as_pytorch_with_autocast() -> None:
     """No GPU is needed: PyTorch's automatic mixed precision runs on a CPU as well."""
     image = tile()
     exact = plain()(image[None, None])[0]
@@ -43,7 +43,9 @@ def normalized(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @torch.inference_mode()
-def test_normalization_equals_that_of_pytorch_and_keeps_type_and_layout(dtype: torch.dtype) -> None:
+def test_normalization_in_a_gpu_network_equals_that_of_pytorch_and_keeps_type_and_layout(
+    dtype: torch.dtype,
+) -> None:
     image = (3 * tile((8, 640, 6))).reshape(1, 8, 8, 10, 48).to(dtype) + 1
     theirs, ours = normalized(image)
     assert ours.dtype == theirs.dtype == dtype
@@ -78,7 +80,7 @@ def test_all_layers_of_a_plain_unet_keep_the_channels_side_by_side() -> None:
 
 
 @torch.inference_mode()
-def test_weights_rounded_once_give_the_bits_of_weights_rounded_for_each_tile() -> None:
+def test_network_weights_rounded_once_give_the_bits_of_weights_rounded_for_each_tile() -> None:
     network = AutocastNetwork(plain(), CPU, PATCH[0], torch.bfloat16)
     found = network.features(tile())
     unrounded = FeatureNetwork(plain())

@@ -60,7 +60,7 @@ def run_on(fallbacks: NetworkFallbacks, devices: list[FakeDevice]) -> str:
     return fallbacks.run(work)
 
 
-def test_the_first_option_is_built_once() -> None:
+def test_the_first_device_option_of_a_network_is_built_once() -> None:
     gpu, cpu = FakeDevice("GPU"), FakeDevice("CPU")
     fallbacks = NetworkFallbacks([gpu.option, cpu.option])
     fallbacks.load()
@@ -69,7 +69,9 @@ def test_the_first_option_is_built_once() -> None:
 
 
 @pytest.mark.parametrize("failure", [GPU_IS_FULL, MemoryError(), CPU_IS_FULL, *LIBRARY_IS_FULL])
-def test_out_of_memory_changes_to_the_next_option_with_a_warning(failure: Exception) -> None:
+def test_out_of_memory_changes_a_network_to_the_next_device_option_with_a_warning(
+    failure: Exception,
+) -> None:
     gpu, cpu = FakeDevice("GPU", failure), FakeDevice("CPU")
     fallbacks = NetworkFallbacks([gpu.option, cpu.option])
     with capture_logs() as events:
@@ -80,13 +82,13 @@ def test_out_of_memory_changes_to_the_next_option_with_a_warning(failure: Except
     assert (event["on"], event["going_on_with"]) == ("GPU", "CPU")
 
 
-def test_out_of_memory_on_the_last_option_is_a_retryable_error() -> None:
+def test_out_of_memory_on_the_last_device_option_is_a_retryable_error() -> None:
     gpu, cpu = FakeDevice("GPU", GPU_IS_FULL), FakeDevice("CPU", CPU_IS_FULL)
     with pytest.raises(ResourceError, match="out of memory on the CPU"):
         run_on(NetworkFallbacks([gpu.option, cpu.option]), [gpu, cpu])
 
 
-def test_other_errors_are_not_taken_for_out_of_memory() -> None:
+def test_other_errors_of_a_device_are_not_taken_for_out_of_memory() -> None:
     gpu, cpu = (
         FakeDevice("GPU", RuntimeError("CUDA error: an illegal memory access")),
         FakeDevice("CPU"),
@@ -122,7 +124,7 @@ PLANS = Plans(
         (Arithmetic.BF16, OpenVinoNetwork),
     ],
 )
-def test_each_arithmetic_builds_its_kind_of_network(
+def test_each_arithmetic_setting_builds_its_kind_of_network(
     arithmetic: Arithmetic, kind: type[TileNetwork]
 ) -> None:
     if arithmetic is Arithmetic.BF16:
@@ -149,7 +151,7 @@ def test_a_gpu_computes_in_float16_and_falls_back_to_the_cpu() -> None:
     assert chosen.arithmetic == "exact"
 
 
-def test_without_a_gpu_auto_uses_the_cpu_and_cuda_is_refused() -> None:
+def test_without_a_gpu_the_device_auto_uses_the_cpu_and_cuda_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert choose_device(Device.AUTO) == choose_device(Device.CPU) == CPU

@@ -27,19 +27,19 @@ def test_exact_logits_equal_those_of_pytorch_bit_for_bit(
 
 
 @torch.inference_mode()
-def test_logits_of_several_planes_equal_those_of_single_planes() -> None:
+def test_exact_logits_of_several_planes_equal_those_of_single_planes() -> None:
     network, image = ExactNetwork(plain()), tile()
     features = network.features(image)
     one_by_one = [network.logits(features, slice(z, z + 1)).clone() for z in range(4, 9)]
     assert torch.equal(network.logits(features, slice(4, 9)), torch.cat(one_by_one, 1))
 
 
-def test_a_network_that_is_no_unet_is_refused() -> None:
+def test_exact_arithmetic_refuses_a_network_that_is_no_unet() -> None:
     with pytest.raises(ModelError, match="no U-Net"):
         FeatureNetwork(torch.nn.Conv3d(1, 2, 1))
 
 
-def test_a_last_layer_with_a_larger_kernel_is_refused() -> None:
+def test_exact_arithmetic_refuses_a_last_layer_with_a_larger_kernel() -> None:
     network: Any = plain()
     network.decoder.seg_layers[-1] = torch.nn.Conv3d(8, 3, 3)
     with pytest.raises(ModelError, match="1 x 1 x 1"):

@@ -11,7 +11,7 @@ def features() -> torch.Tensor:
 
 @pytest.mark.parametrize("has_bias", [True, False])
 @torch.inference_mode()
-def test_the_last_layer_gives_the_logits_of_its_convolution(
+def test_the_last_layer_of_a_network_gives_the_logits_of_its_convolution(
     features: torch.Tensor, has_bias: bool
 ) -> None:
     torch.manual_seed(1)
@@ -24,7 +24,9 @@ def test_the_last_layer_gives_the_logits_of_its_convolution(
 
 
 @torch.inference_mode()
-def test_the_convolution_is_used_if_the_matrix_product_differs(features: torch.Tensor) -> None:
+def test_the_last_layer_uses_its_convolution_if_the_matrix_product_differs(
+    features: torch.Tensor,
+) -> None:
     """As on a processor whose libraries add up in another order."""
     convolution = torch.nn.Conv3d(8, 5, 1)
     layer = LastLayer(convolution)

@@ -38,7 +38,7 @@ def test_openvino_gives_each_tile_its_own_logits() -> None:
     assert not torch.equal(first, second)
 
 
-def test_openvino_never_uses_the_network() -> None:
+def test_openvino_makes_no_network_connection() -> None:
     """OpenVINO would report each import to its vendor, in a thread."""
     program = (
         "import sys\n"

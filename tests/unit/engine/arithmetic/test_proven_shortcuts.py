@@ -31,7 +31,7 @@ def counted(calls: list[int]) -> Shortcut:
     return Shortcut("double", "a layer", usual=double, fast=fast)
 
 
-def test_a_faster_operation_with_equal_bits_is_used() -> None:
+def test_the_engine_uses_a_faster_operation_with_equal_bits() -> None:
     calls: list[int] = []
     shortcut = counted(calls)
     operand = torch.ones(3)
@@ -39,7 +39,7 @@ def test_a_faster_operation_with_equal_bits_is_used() -> None:
     assert len(calls) == 3
 
 
-def test_a_faster_operation_that_differs_in_a_bit_is_not_used() -> None:
+def test_the_engine_does_not_use_a_faster_operation_that_differs_in_a_bit() -> None:
     shortcut = Shortcut("double", "a layer", usual=double, fast=nearly_double)
     operand = torch.full((3,), 0.25)
     assert not torch.equal(nearly_double(operand), double(operand))
@@ -53,7 +53,7 @@ def start_a_process(folder: Path) -> None:
     remember_in(PrivateCache(folder))
 
 
-def test_a_shortcut_that_is_remembered_is_not_compared_again(tmp_path: Path) -> None:
+def test_an_arithmetic_shortcut_that_is_remembered_is_not_compared_again(tmp_path: Path) -> None:
     calls: list[int] = []
     operand = torch.rand(64)
     start_a_process(tmp_path)
@@ -68,7 +68,9 @@ def test_a_shortcut_that_is_remembered_is_not_compared_again(tmp_path: Path) -> 
     assert torch.equal(shortcut(operand), expected)
 
 
-def test_a_shortcut_that_is_remembered_as_inexact_is_not_tried_again(tmp_path: Path) -> None:
+def test_an_arithmetic_shortcut_that_is_remembered_as_inexact_is_not_tried_again(
+    tmp_path: Path,
+) -> None:
     operand = torch.full((3,), 0.25)
     start_a_process(tmp_path)
     Shortcut("double", "a layer", usual=double, fast=nearly_double)(operand)
@@ -79,7 +81,7 @@ def test_a_shortcut_that_is_remembered_as_inexact_is_not_tried_again(tmp_path: P
     assert calls == []
 
 
-def test_what_is_remembered_holds_for_the_same_operation_layer_shape_type_and_threads_only(
+def test_a_remembered_shortcut_holds_for_the_same_operation_layer_shape_and_threads_only(
     tmp_path: Path,
 ) -> None:
     start_a_process(tmp_path)
@@ -108,7 +110,7 @@ def test_what_is_remembered_holds_for_the_same_operation_layer_shape_type_and_th
         torch.set_num_threads(threads)
 
 
-def test_equal_results_of_a_constant_image_prove_nothing() -> None:
+def test_equal_results_of_a_constant_image_do_not_prove_an_arithmetic_shortcut() -> None:
     """As those of air: its sums are the same in any order."""
     shortcut = Shortcut("double", "a layer", usual=double, fast=double)
     shortcut(torch.ones(1000))
@@ -117,7 +119,7 @@ def test_equal_results_of_a_constant_image_prove_nothing() -> None:
     assert list(known_facts().values()) == [True]
 
 
-def test_the_text_of_an_operation_names_all_numbers_of_the_layer() -> None:
+def test_the_text_of_a_remembered_operation_names_all_numbers_of_the_layer() -> None:
     layer = torch.nn.Conv3d(4, 8, (1, 3, 3), stride=2, padding=1, groups=2, bias=False)
     text = layer_text(layer)
     assert text == ("float32 8x2x1x3x3, stride 2x2x2, padding 1x1x1, dilation 1x1x1, groups 2")

@@ -34,7 +34,9 @@ def reason_to_ignore(folder: Path) -> str:
     return str(event["reason"])
 
 
-def test_a_later_process_reads_what_was_proven_until_it_is_forgotten(tmp_path: Path) -> None:
+def test_a_later_process_reads_which_shortcuts_were_proven_until_they_are_forgotten(
+    tmp_path: Path,
+) -> None:
     assert memory(tmp_path).read() == {}
     memory(tmp_path).add({"a": True})
     memory(tmp_path).add({"b": False})
@@ -43,25 +45,31 @@ def test_a_later_process_reads_what_was_proven_until_it_is_forgotten(tmp_path: P
     assert memory(tmp_path).read() == {}
 
 
-def test_an_operation_that_differed_once_is_never_remembered_as_exact(tmp_path: Path) -> None:
+def test_an_arithmetic_shortcut_that_differed_once_is_never_remembered_as_exact(
+    tmp_path: Path,
+) -> None:
     memory(tmp_path).add({"a": False, "b": True})
     memory(tmp_path).add({"a": True, "b": False})
     assert memory(tmp_path).read() == {"a": False, "b": False}
 
 
-def test_other_conditions_have_a_memory_of_their_own(tmp_path: Path) -> None:
+def test_arithmetic_shortcuts_under_other_conditions_have_a_memory_of_their_own(
+    tmp_path: Path,
+) -> None:
     memory(tmp_path).add({"a": True})
     assert memory(tmp_path, ELSEWHERE).read() == {}
 
 
-def test_a_file_of_another_machine_under_the_name_of_this_one_is_ignored(tmp_path: Path) -> None:
+def test_a_shortcut_file_of_another_machine_under_the_name_of_this_one_is_ignored(
+    tmp_path: Path,
+) -> None:
     memory(tmp_path, ELSEWHERE).add({"a": True})
     file_of(tmp_path, ELSEWHERE).rename(file_of(tmp_path))
     assert reason_to_ignore(tmp_path).endswith("was made under other conditions")
 
 
 @pytest.mark.parametrize("changed", ['"a": true', '"threads": "2"'])
-def test_a_file_that_was_edited_is_ignored(tmp_path: Path, changed: str) -> None:
+def test_a_shortcut_file_that_was_edited_is_ignored(tmp_path: Path, changed: str) -> None:
     memory(tmp_path).add({"a": True})
     path = file_of(tmp_path)
     text = path.read_text()
@@ -71,7 +79,7 @@ def test_a_file_that_was_edited_is_ignored(tmp_path: Path, changed: str) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"null", b'{"facts": {}}'])
-def test_a_damaged_file_is_ignored_and_replaced(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_shortcut_file_is_ignored_and_replaced(tmp_path: Path, content: bytes) -> None:
     memory(tmp_path).add({"a": True})
     file_of(tmp_path).write_bytes(content)
     assert reason_to_ignore(tmp_path).endswith("is damaged")
@@ -79,7 +87,7 @@ def test_a_damaged_file_is_ignored_and_replaced(tmp_path: Path, content: bytes) 
     assert memory(tmp_path).read() == {"b": True}
 
 
-def test_the_conditions_of_this_process_name_what_decides_the_order_of_sums() -> None:
+def test_the_conditions_of_shortcuts_name_what_decides_the_order_of_sums_in_this_process() -> None:
     conditions = current_conditions()
     assert conditions is not None
     assert conditions == current_conditions()
@@ -89,7 +97,9 @@ def test_the_conditions_of_this_process_name_what_decides_the_order_of_sums() ->
     assert json.loads(json.dumps(conditions)) == conditions
 
 
-def test_the_conditions_differ_with_threads_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_conditions_of_shortcuts_differ_with_threads_and_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import torch
 
     before, threads = current_conditions(), torch.get_num_threads()

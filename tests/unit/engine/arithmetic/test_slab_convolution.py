@@ -41,7 +41,7 @@ def test_a_convolution_in_slabs_equals_the_whole_one(
 
 
 @torch.inference_mode()
-def test_slabs_that_are_not_exact_are_not_used() -> None:
+def test_convolution_slabs_that_are_not_exact_are_not_used() -> None:
     layer, image = convolution(), torch.randn(1, 16, 12, 8, 8)
     quick = SlabConvolution(layer, TensorPool(), 4096)
     layer.register_forward_hook(lambda *_: torch.zeros(1, 16, 12, 8, 8))
@@ -53,6 +53,6 @@ def test_slabs_that_are_not_exact_are_not_used() -> None:
     "changes",
     [{"dilation": 2}, {"padding": "same"}, {"padding_mode": "reflect"}],
 )
-def test_unsupported_convolutions_are_not_replaced(changes: dict[str, Any]) -> None:
+def test_unsupported_convolutions_are_not_replaced_by_slabs(changes: dict[str, Any]) -> None:
     assert SlabConvolution.fits(convolution())
     assert not SlabConvolution.fits(convolution(**changes))

@@ -7,7 +7,7 @@ from totalmap.engine.arithmetic.tensor_pool import BLOCK_BYTES, TensorPool
 LARGE = (2, BLOCK_BYTES // 4)
 
 
-def test_a_block_is_reused_when_its_last_tensor_is_deleted() -> None:
+def test_a_memory_block_of_the_tensor_pool_is_reused_when_its_last_tensor_is_deleted() -> None:
     pool = TensorPool()
     first = pool.empty(LARGE)
     second = pool.empty(LARGE)
@@ -21,7 +21,7 @@ def test_a_block_is_reused_when_its_last_tensor_is_deleted() -> None:
     assert pool.empty(LARGE).data_ptr() == address
 
 
-def test_a_tensor_stays_valid_after_its_pool_is_deleted() -> None:
+def test_a_tensor_stays_valid_after_its_tensor_pool_is_deleted() -> None:
     pool = TensorPool()
     lent = pool.empty(LARGE).fill_(3)
     pool.give_back()
@@ -30,7 +30,7 @@ def test_a_tensor_stays_valid_after_its_pool_is_deleted() -> None:
     assert torch.all(lent[0, :1000] == 3)
 
 
-def test_a_small_tensor_takes_no_block_of_the_pool() -> None:
+def test_a_small_tensor_takes_no_block_of_the_tensor_pool() -> None:
     pool = TensorPool()
     assert pool.empty((3, 4)).shape == (3, 4)
     assert not pool._blocks

@@ -90,7 +90,7 @@ def hook() -> Iterator[Hook]:
         yield running
 
 
-def test_a_failed_job_is_told_by_every_way_with_a_link_and_without_patient_data(
+def test_an_alarm_reports_a_failed_job_by_every_way_with_a_link_and_without_patient_data(
     tmp_path: Path, hook: Hook
 ) -> None:
     with mail_server(Mailbox()) as mailbox:
@@ -112,7 +112,9 @@ def test_a_failed_job_is_told_by_every_way_with_a_link_and_without_patient_data(
         assert "too thick" not in content
 
 
-def test_a_destination_that_is_away_and_back_is_told_twice(tmp_path: Path, hook: Hook) -> None:
+def test_alarms_report_that_a_destination_is_away_and_that_it_is_back(
+    tmp_path: Path, hook: Hook
+) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))
     with filled(settings) as gateway, watching(settings):
         states = DestinationStates(gateway.database)
@@ -128,7 +130,7 @@ def test_a_destination_that_is_away_and_back_is_told_twice(tmp_path: Path, hook:
     assert back["text"].endswith("1 destination answers again")
 
 
-def test_a_process_that_is_restarted_again_and_again_is_told_with_its_machine(
+def test_an_alarm_reports_a_process_that_is_restarted_repeatedly_with_its_machine(
     tmp_path: Path, hook: Hook
 ) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))
@@ -140,7 +142,7 @@ def test_a_process_that_is_restarted_again_and_again_is_told_with_its_machine(
     assert told["begun"]["alarms"][0]["detail"] == "3 times in ten minutes"
 
 
-def test_a_disk_with_little_free_space_is_told(tmp_path: Path, hook: Hook) -> None:
+def test_an_alarm_reports_a_disk_with_little_free_space(tmp_path: Path, hook: Hook) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook, disk_gb=1e9))
     with watching(settings):
         told = hook.next().document
@@ -148,7 +150,7 @@ def test_a_disk_with_little_free_space_is_told(tmp_path: Path, hook: Hook) -> No
     assert told["begun"]["alarms"][0]["detail"].endswith(" GB are free")
 
 
-def test_a_mail_server_that_hangs_delays_no_webhook_and_no_end_of_the_gateway(
+def test_a_mail_server_that_hangs_delays_no_alarm_webhook_and_no_end_of_the_gateway(
     tmp_path: Path, hook: Hook
 ) -> None:
     with silent_server() as port:
@@ -162,7 +164,7 @@ def test_a_mail_server_that_hangs_delays_no_webhook_and_no_end_of_the_gateway(
         assert any(thread.name == "alarm email" for thread in threads()), "it still waits"
 
 
-def test_a_message_that_was_refused_is_sent_again_with_the_same_id(
+def test_an_alarm_message_that_was_refused_is_sent_again_with_the_same_id(
     tmp_path: Path, hook: Hook
 ) -> None:
     hook.statuses += [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS]
@@ -178,7 +180,9 @@ def test_a_message_that_was_refused_is_sent_again_with_the_same_id(
     assert mailbox.got.empty()
 
 
-def test_a_message_that_is_not_taken_for_days_is_given_up(tmp_path: Path, hook: Hook) -> None:
+def test_an_alarm_message_that_is_not_taken_for_days_is_given_up(
+    tmp_path: Path, hook: Hook
+) -> None:
     hook.statuses += [HTTPStatus.SERVICE_UNAVAILABLE] * 2
     file = settings_file(tmp_path, hook, give_up_days=1e-9)
     settings = load_gateway_settings(file)
@@ -189,7 +193,7 @@ def test_a_message_that_is_not_taken_for_days_is_given_up(tmp_path: Path, hook: 
         assert hook.next().document["kind"] == "destination_away", "the next, not the first again"
 
 
-def test_new_settings_hold_for_the_next_message(tmp_path: Path, hook: Hook) -> None:
+def test_new_alarm_settings_hold_for_the_next_alarm_message(tmp_path: Path, hook: Hook) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))
     with (
         mail_server(Mailbox()) as mailbox,
@@ -207,7 +211,9 @@ def test_new_settings_hold_for_the_next_message(tmp_path: Path, hook: Hook) -> N
     assert hook.got.empty()
 
 
-def test_settings_whose_secret_is_gone_leave_alarms_as_they_are(tmp_path: Path, hook: Hook) -> None:
+def test_alarm_settings_whose_secret_is_gone_leave_alarms_as_they_are(
+    tmp_path: Path, hook: Hook
+) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))
     with filled(settings) as gateway, watching(settings) as watch:
         (webhook,) = settings.alarms.webhooks
@@ -263,7 +269,7 @@ def test_a_kill_loses_no_alarm_and_an_acknowledged_one_is_never_sent_again(
     assert hook.got.empty()
 
 
-def test_a_damaged_ledger_is_told_before_the_gateway_ends_and_its_repair_afterwards(
+def test_alarms_report_a_damaged_ledger_before_the_gateway_ends_and_its_repair_afterwards(
     tmp_path: Path, hook: Hook
 ) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.alarm.alarm_watch import sending_alarms
 from gateway.alarm.ledger_failure_alarm import FILE_NAME, LedgerAlarm
+from gateway.alarm.message_channels import ways_of
 from gateway.alarm.message_text import MessageWriter
-from gateway.alarm.message_ways import ways_of
 from gateway.config import GatewaySettings
 from tests.servers import LOOPBACK
 from tests.unit.gateway.alarm.receivers import Hook, hook_server, silent_server
@@ -42,7 +42,7 @@ def alarm_of(settings: GatewaySettings, stop: Event) -> LedgerAlarm:
     return LedgerAlarm(ways, writer, settings.alarms, settings.storage_folder, stop)
 
 
-def test_a_failing_ledger_is_told_until_it_is_taken_and_then_never_again(
+def test_an_alarm_about_a_failing_ledger_is_sent_until_it_is_taken_and_then_never_again(
     tmp_path: Path, hook: Hook
 ) -> None:
     hook.statuses += [HTTPStatus.SERVICE_UNAVAILABLE]
@@ -60,7 +60,7 @@ def test_a_failing_ledger_is_told_until_it_is_taken_and_then_never_again(
     stop.set()
 
 
-def test_a_ledger_that_works_before_its_failure_could_be_told_is_not_told(
+def test_no_alarm_is_sent_about_a_ledger_that_works_again_before_it_could_be_sent(
     tmp_path: Path, hook: Hook
 ) -> None:
     hook.statuses += [HTTPStatus.SERVICE_UNAVAILABLE]
@@ -74,7 +74,9 @@ def test_a_ledger_that_works_before_its_failure_could_be_told_is_not_told(
     stop.set()
 
 
-def test_a_torn_file_of_an_earlier_run_is_no_obstacle(tmp_path: Path, hook: Hook) -> None:
+def test_a_torn_file_of_an_earlier_run_does_not_stop_the_alarm_about_a_failing_ledger(
+    tmp_path: Path, hook: Hook
+) -> None:
     (tmp_path / FILE_NAME).write_text('{"uid": "a", "told')
     stop = Event()
     alarm = alarm_of(settings_for(tmp_path, hook), stop)
@@ -83,7 +85,9 @@ def test_a_torn_file_of_an_earlier_run_is_no_obstacle(tmp_path: Path, hook: Hook
     stop.set()
 
 
-def test_a_database_that_does_not_answer_is_told_without_it(tmp_path: Path, hook: Hook) -> None:
+def test_an_alarm_about_a_database_that_does_not_answer_is_sent_without_the_database(
+    tmp_path: Path, hook: Hook
+) -> None:
     with silent_server() as port:
         settings = settings_for(
             tmp_path,

@@ -46,7 +46,7 @@ def writer(web: WebSection = PAGE) -> MessageWriter:
     return MessageWriter(GatewaySettings(web=web), "box")
 
 
-def test_a_message_names_kind_time_job_link_and_what_to_do() -> None:
+def test_an_alarm_message_names_kind_time_job_link_and_what_to_do() -> None:
     written = writer().write(message(AlarmKind.JOB_DEAD, alarms(AlarmKind.JOB_DEAD, JOB)))
     assert written.summary == "TotalMAP on box: 1 job has failed"
     assert written.body == (
@@ -80,20 +80,20 @@ def test_a_message_names_kind_time_job_link_and_what_to_do() -> None:
     }
 
 
-def test_a_message_without_public_url_has_no_links() -> None:
+def test_an_alarm_message_without_public_url_has_no_links() -> None:
     begun = alarms(AlarmKind.DELIVERY_DEAD, f"{JOB} pacs")
     written = writer(WebSection()).write(message(AlarmKind.DELIVERY_DEAD, begun))
     assert "job 0123456789ab to pacs\n" in written.body
     assert "http" not in written.body
 
 
-def test_a_held_study_is_named_by_the_number_of_its_conflict() -> None:
+def test_an_alarm_message_names_a_held_study_by_the_number_of_its_conflict() -> None:
     begun = alarms(AlarmKind.STUDY_HELD, "7")
     written = writer().write(message(AlarmKind.STUDY_HELD, begun))
     assert "conflict 7  https://totalmap.hospital.example/conflicts/7\n" in written.body
 
 
-def test_a_message_about_a_hundred_alarms_lists_twenty_and_their_number() -> None:
+def test_one_message_about_a_hundred_alarms_lists_twenty_and_their_number() -> None:
     kind = AlarmKind.JOB_DEAD
     written = writer().write(message(kind, alarms(kind, *map(str, range(100))), alarms(kind, "0")))
     assert written.summary == (
@@ -107,7 +107,7 @@ def test_a_message_about_a_hundred_alarms_lists_twenty_and_their_number() -> Non
 
 
 @pytest.mark.parametrize("kind", AlarmKind)
-def test_each_kind_of_alarms_has_words_for_its_begin_and_its_end(kind: AlarmKind) -> None:
+def test_each_kind_of_alarm_has_words_for_its_begin_and_its_end(kind: AlarmKind) -> None:
     for number in (1, 2):
         some = alarms(kind, *map(str, range(number)))
         begun = writer().write(message(kind, some)).summary

@@ -4,7 +4,7 @@ from gateway.alarm.restart_counter import WINDOW_SECONDS, RestartCounter
 from tests.unit.gateway.test_heartbeat import SetClock
 
 
-def test_only_restarts_of_the_last_ten_minutes_are_counted() -> None:
+def test_the_alarm_about_restarts_counts_only_those_of_the_last_ten_minutes() -> None:
     moment = SetClock()
     counter = RestartCounter(moment)
     counter.note("work")

@@ -55,7 +55,7 @@ def sender(port: int, **values: Any) -> EmailSender:
     return EmailSender(EmailSection.model_validate(section), "box")
 
 
-def test_an_email_is_sent_over_starttls_after_a_log_in(
+def test_an_alarm_email_is_sent_over_starttls_after_a_log_in(
     authority: Authority, password_file: Path
 ) -> None:
     with mail_server(Mailbox(), starttls=authority.server(), wants_password=True) as mailbox:
@@ -72,7 +72,7 @@ def test_an_email_is_sent_over_starttls_after_a_log_in(
     assert email.get_content().replace("\r\n", "\n") == MESSAGE.body
 
 
-def test_an_email_is_sent_over_tls_from_the_first_byte(authority: Authority) -> None:
+def test_an_alarm_email_is_sent_over_tls_from_the_first_byte(authority: Authority) -> None:
     with mail_server(Mailbox(), tls=authority.server()) as mailbox:
         sender(mailbox.port, encryption="tls", ca_file=authority.file).send(MESSAGE)
         assert mailbox.next()["Subject"] == MESSAGE.summary
@@ -80,7 +80,7 @@ def test_an_email_is_sent_over_tls_from_the_first_byte(authority: Authority) -> 
 
 
 @pytest.mark.parametrize("encryption", ["starttls", "tls"])
-def test_a_mail_server_with_the_certificate_of_another_name_gets_nothing(
+def test_a_mail_server_with_the_certificate_of_another_name_gets_no_alarm_email(
     authority: Authority, encryption: str
 ) -> None:
     server = authority.server("another.example")
@@ -92,21 +92,21 @@ def test_a_mail_server_with_the_certificate_of_another_name_gets_nothing(
         assert mailbox.got.empty()
 
 
-def test_a_mail_server_of_an_unknown_authority_gets_nothing(authority: Authority) -> None:
+def test_a_mail_server_of_an_unknown_authority_gets_no_alarm_email(authority: Authority) -> None:
     with mail_server(Mailbox(), starttls=authority.server()) as mailbox:
         with pytest.raises(ResourceError, match="certificate verify failed"):
             sender(mailbox.port).send(MESSAGE)
         assert mailbox.got.empty()
 
 
-def test_nothing_is_sent_to_a_mail_server_that_does_not_offer_starttls() -> None:
+def test_no_alarm_email_is_sent_to_a_mail_server_that_does_not_offer_starttls() -> None:
     with mail_server(Mailbox()) as mailbox:
         with pytest.raises(ResourceError, match="does not offer STARTTLS"):
             sender(mailbox.port).send(MESSAGE)
         assert mailbox.got.empty()
 
 
-def test_a_wrong_password_is_named_without_the_password(
+def test_a_wrong_password_for_the_mail_server_is_named_without_the_password(
     authority: Authority, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong"
@@ -119,7 +119,7 @@ def test_a_wrong_password_is_named_without_the_password(
     assert USER not in str(raised.value)
 
 
-def test_a_refused_email_is_an_error_with_the_status_of_the_server() -> None:
+def test_a_refused_alarm_email_is_an_error_with_the_status_of_the_server() -> None:
     with (
         mail_server(Mailbox(refusal="452 out of space for it@hospital.example")) as mailbox,
         pytest.raises(ResourceError, match="answers with status 452") as raised,
@@ -128,7 +128,7 @@ def test_a_refused_email_is_an_error_with_the_status_of_the_server() -> None:
     assert "it@" not in str(raised.value)
 
 
-def test_an_email_that_one_of_two_recipients_gets_is_sent() -> None:
+def test_an_alarm_email_that_one_of_two_recipients_gets_is_sent() -> None:
     with mail_server(Mailbox(refused=RECIPIENTS[:1])) as mailbox, capture_logs() as events:
         sender(mailbox.port, encryption="none").send(MESSAGE)
         assert mailbox.next()["Subject"] == MESSAGE.summary
@@ -137,7 +137,7 @@ def test_an_email_that_one_of_two_recipients_gets_is_sent() -> None:
     ]
 
 
-def test_an_email_that_no_recipient_gets_is_an_error() -> None:
+def test_an_alarm_email_that_no_recipient_gets_is_an_error() -> None:
     with (
         mail_server(Mailbox(refused=RECIPIENTS)) as mailbox,
         pytest.raises(ResourceError, match=r"refuses all recipients \(status 550\)"),
@@ -145,20 +145,24 @@ def test_an_email_that_no_recipient_gets_is_an_error() -> None:
         sender(mailbox.port, encryption="none").send(MESSAGE)
 
 
-def test_a_mail_server_that_is_away_is_an_error() -> None:
+def test_an_alarm_email_to_a_mail_server_that_is_away_is_an_error() -> None:
     with pytest.raises(ResourceError, match="Connection refused"):
         sender(free_port(), encryption="none").send(MESSAGE)
 
 
 @pytest.mark.parametrize("encryption", ["starttls", "tls"])
-def test_a_mail_server_that_hangs_is_an_error_after_the_time_out(encryption: str) -> None:
+def test_an_alarm_email_to_a_mail_server_that_hangs_is_an_error_after_the_time_out(
+    encryption: str,
+) -> None:
     with silent_server() as port:
         given = sender(port, encryption=encryption, time_out_seconds=0.2)
         with pytest.raises(ResourceError, match=r"timed out|does not answer"):
             given.send(MESSAGE)
 
 
-def test_a_missing_password_file_is_an_error_of_the_settings(tmp_path: Path) -> None:
+def test_a_missing_password_file_for_the_mail_server_is_an_error_of_the_alarm_settings(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ConfigError, match=r"alarms\.email\.password_file names can't be read"):
         sender(25, user=USER, password_file=tmp_path / "missing")
 
@@ -173,6 +177,6 @@ def test_a_missing_password_file_is_an_error_of_the_settings(tmp_path: Path) -> 
         {"sender": "nobody"},
     ],
 )
-def test_settings_of_a_mail_server_that_cant_work_are_refused(wrong: dict[str, Any]) -> None:
+def test_alarm_settings_of_a_mail_server_that_cant_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"user|password|recipients|sender"):
         sender(25, **wrong)

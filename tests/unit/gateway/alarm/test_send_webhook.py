@@ -47,7 +47,7 @@ def is_signed(post: Post, secret: bytes) -> bool:
     return hmac.compare_digest(expected, post.headers["webhook-signature"])
 
 
-def test_a_message_is_posted_over_https_with_a_signature(tmp_path: Path) -> None:
+def test_an_alarm_message_is_posted_over_https_with_a_signature(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with hook_server(Hook(), authority.server()) as hook:
         url = f"https://{LOOPBACK}:{hook.port}/alarms?token=1"
@@ -61,14 +61,14 @@ def test_a_message_is_posted_over_https_with_a_signature(tmp_path: Path) -> None
     assert not is_signed(post, b"another secret")
 
 
-def test_a_secret_of_standard_webhooks_is_read_as_base64(tmp_path: Path) -> None:
+def test_an_alarm_webhook_secret_of_standard_webhooks_is_read_as_base64(tmp_path: Path) -> None:
     secret = f"whsec_{base64.b64encode(SECRET).decode()}"
     with hook_server(Hook()) as hook:
         sender(tmp_path, f"http://{LOOPBACK}:{hook.port}", secret).send(MESSAGE)
         assert is_signed(hook.next(), SECRET)
 
 
-def test_a_webhook_with_the_certificate_of_another_name_gets_nothing(tmp_path: Path) -> None:
+def test_an_alarm_webhook_with_the_certificate_of_another_name_gets_nothing(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with hook_server(Hook(), authority.server("another.example")) as hook:
         given = sender(tmp_path, f"https://{LOOPBACK}:{hook.port}", ca_file=authority.file)
@@ -80,7 +80,7 @@ def test_a_webhook_with_the_certificate_of_another_name_gets_nothing(tmp_path: P
 @pytest.mark.parametrize(
     "status", [HTTPStatus.FOUND, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE]
 )
-def test_each_answer_but_2xx_means_that_the_message_was_not_taken(
+def test_each_answer_of_an_alarm_webhook_but_2xx_means_that_it_did_not_take_the_message(
     tmp_path: Path, status: HTTPStatus
 ) -> None:
     with hook_server(Hook(statuses=[status])) as hook:
@@ -90,7 +90,7 @@ def test_each_answer_but_2xx_means_that_the_message_was_not_taken(
     assert "path-with-a-secret" not in str(raised.value)
 
 
-def test_a_webhook_that_is_away_or_hangs_is_an_error(tmp_path: Path) -> None:
+def test_an_alarm_webhook_that_is_away_or_hangs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="Connection refused"):
         sender(tmp_path, f"http://{LOOPBACK}:{free_port()}").send(MESSAGE)
     with silent_server() as port:
@@ -99,14 +99,14 @@ def test_a_webhook_that_is_away_or_hangs_is_an_error(tmp_path: Path) -> None:
             given.send(MESSAGE)
 
 
-def test_a_webhook_without_https_is_refused_except_on_this_machine(tmp_path: Path) -> None:
+def test_an_alarm_webhook_without_https_is_refused_except_on_this_machine(tmp_path: Path) -> None:
     for url in ("http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://far.example"):
         sender(tmp_path, url)
     with pytest.raises(ValueError, match="has to begin with https"):
         sender(tmp_path, "http://far.example")
 
 
-def test_a_broken_secret_is_an_error_without_the_secret(tmp_path: Path) -> None:
+def test_a_broken_secret_of_an_alarm_webhook_is_an_error_without_the_secret(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="goes on in Base64") as raised:
         sender(tmp_path, "https://far.example", "whsec_Geheim!")
     assert "Geheim" not in str(raised.value)

@@ -101,7 +101,7 @@ def objects(root: Element) -> list[tuple[str, str, str, str]]:
 STUDY_AND_PATIENT = [("1.2.3", "110180", "2", "3"), ("PAT-7", "2", "1", "1")]
 
 
-def test_the_schema_rejects_a_message_with_a_wrong_code_outcome_or_time() -> None:
+def test_the_audit_schema_rejects_an_audit_message_with_a_wrong_code_outcome_or_time() -> None:
     text = audit_message(EVENT, STUDY, SOURCE)
     assert text is not None
     for right, wrong in (
@@ -114,7 +114,7 @@ def test_the_schema_rejects_a_message_with_a_wrong_code_outcome_or_time() -> Non
         assert not SCHEMA.validate(etree.fromstring(text.replace(right, wrong)))
 
 
-def test_receipt_of_a_study_is_a_transfer_from_the_sender_to_the_gateway() -> None:
+def test_receipt_of_a_study_is_audited_as_a_transfer_from_the_sender_to_the_gateway() -> None:
     study = replace(STUDY, instances={CT: 300})
     root = message(study, who="CT1", detail="300 instances", address="10.0.0.7")
     assert event_of(root) == ("110104", "C", "0")
@@ -144,7 +144,7 @@ def test_receipt_of_a_study_is_a_transfer_from_the_sender_to_the_gateway() -> No
         (EventKind.DEAD, Outcome.SERIOUS_FAILURE, "8"),
     ],
 )
-def test_a_delivery_is_a_transfer_to_the_destination(
+def test_a_delivery_is_audited_as_a_transfer_to_the_destination(
     kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
     reason = None if outcome is Outcome.SUCCESS else "PACS at 10.0.0.1:104 can't be reached"
@@ -159,14 +159,14 @@ def test_a_delivery_is_a_transfer_to_the_destination(
     assert said == reason
 
 
-def test_the_message_on_a_stow_delivery_holds_the_url_of_the_destination() -> None:
+def test_the_audit_message_on_a_stow_delivery_holds_the_url_of_the_destination() -> None:
     root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "web"})
     _, destination = root.findall("ActiveParticipant")
     assert destination.attrib["NetworkAccessPointID"] == "https://archive.example/dicom-web"
     assert destination.attrib["NetworkAccessPointTypeCode"] == "5"
 
 
-def test_the_message_names_a_destination_that_is_no_longer_in_the_settings() -> None:
+def test_the_audit_message_names_a_destination_that_is_no_longer_in_the_settings() -> None:
     root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "former"})
     assert participants(root)[1] == ("former", "false", "110152")
 
@@ -179,7 +179,7 @@ def test_the_message_names_a_destination_that_is_no_longer_in_the_settings() -> 
         (EventKind.DELETED, ObjectKind.RESULTS, Outcome.SUCCESS, ("110103", "D", "0")),
     ],
 )
-def test_segmentation_and_deletion_of_results_are_accesses_to_instances(
+def test_segmentation_and_deletion_of_results_are_audited_as_accesses_to_instances(
     kind: EventKind, object_kind: ObjectKind, outcome: Outcome, event: tuple[str, str, str]
 ) -> None:
     # the detail is for people alone, whatever it looks like
@@ -191,7 +191,7 @@ def test_segmentation_and_deletion_of_results_are_accesses_to_instances(
     assert objects(root) == STUDY_AND_PATIENT
 
 
-def test_deletion_of_sources_causes_a_study_deleted_message() -> None:
+def test_deletion_of_sources_causes_a_study_deleted_audit_message() -> None:
     root = message(kind=EventKind.DELETED, object_kind=ObjectKind.SOURCES)
     assert event_of(root) == ("110105", "D", "0")
     assert participants(root) == [(GATEWAY, "true", None)]
@@ -199,21 +199,21 @@ def test_deletion_of_sources_causes_a_study_deleted_message() -> None:
 
 
 @pytest.mark.parametrize("kind", [EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT])
-def test_a_user_who_changes_a_job_causes_a_procedure_record(kind: EventKind) -> None:
+def test_a_user_who_changes_a_job_causes_a_procedure_record_audit_message(kind: EventKind) -> None:
     root = message(kind=kind, object_kind=ObjectKind.JOB, who="anna", job_id="j")
     assert event_of(root) == ("110111", "U", "0")
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
-def test_a_user_who_views_a_study_causes_an_instances_accessed_message() -> None:
+def test_a_user_who_views_a_study_causes_an_instances_accessed_audit_message() -> None:
     root = message(kind=EventKind.VIEWED, who="anna", address="10.0.0.7")
     assert event_of(root) == ("110103", "R", "0")
     assert participants(root)[0] == ("anna@box", "true", None)
     assert objects(root) == STUDY_AND_PATIENT
 
 
-def test_a_search_causes_a_query_message_with_the_attributes_and_not_their_values() -> None:
+def test_a_search_causes_an_audit_message_with_the_attributes_and_not_their_values() -> None:
     root = message(
         None,
         kind=EventKind.SEARCHED,
@@ -239,7 +239,7 @@ def test_a_search_causes_a_query_message_with_the_attributes_and_not_their_value
         (EventKind.LOGGED_OUT, Outcome.SUCCESS, "0"),
     ],
 )
-def test_a_login_or_logout_causes_a_user_authentication_message(
+def test_a_login_or_logout_causes_a_user_authentication_audit_message(
     kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
     root = message(
@@ -270,7 +270,7 @@ def test_a_login_or_logout_causes_a_user_authentication_message(
         (EventKind.ROLE_CHANGED, "110136"),
     ],
 )
-def test_a_change_of_an_account_causes_a_security_alert_that_names_both_users(
+def test_a_changed_account_causes_an_audit_security_alert_that_names_both_users(
     kind: EventKind, type_code: str
 ) -> None:
     root = message(
@@ -295,7 +295,7 @@ def test_a_change_of_an_account_causes_a_security_alert_that_names_both_users(
 @pytest.mark.parametrize(
     ("kind", "type_code"), [(EventKind.REJECTED, "110126"), (EventKind.REFUSED, "110132")]
 )
-def test_a_rejected_sender_causes_a_security_alert(kind: EventKind, type_code: str) -> None:
+def test_a_rejected_sender_causes_an_audit_security_alert(kind: EventKind, type_code: str) -> None:
     root = message(
         None,
         kind=kind,
@@ -319,7 +319,7 @@ def test_a_rejected_sender_causes_a_security_alert(kind: EventKind, type_code: s
 @pytest.mark.parametrize(
     ("kind", "type_code"), [(EventKind.STARTED_UP, "110120"), (EventKind.SHUT_DOWN, "110121")]
 )
-def test_a_process_that_starts_or_stops_causes_an_application_activity_message(
+def test_a_process_that_starts_or_stops_causes_an_application_activity_audit_message(
     kind: EventKind, type_code: str
 ) -> None:
     root = message(None, kind=kind, study_instance_uid="", who="receive")
@@ -332,7 +332,9 @@ def test_a_process_that_starts_or_stops_causes_an_application_activity_message(
 @pytest.mark.parametrize(
     ("kind", "outcome"), [(EventKind.RELOADED, "0"), (EventKind.NOT_RELOADED, "4")]
 )
-def test_settings_that_are_read_again_cause_a_security_alert(kind: EventKind, outcome: str) -> None:
+def test_settings_that_are_read_again_cause_an_audit_security_alert(
+    kind: EventKind, outcome: str
+) -> None:
     event = replace(
         EVENT, kind=kind, object_kind=ObjectKind.SETTINGS, object_name="host-1", detail="changed"
     )
@@ -372,7 +374,7 @@ def test_internal_steps_of_the_gateway_cause_no_audit_message() -> None:
     assert said == set(EventKind) - silent
 
 
-def test_foreign_text_in_an_event_becomes_one_line_of_valid_ascii() -> None:
+def test_foreign_text_in_an_audit_event_becomes_one_line_of_valid_ascii() -> None:
     bad = "Müller\n\x00\x1b]\ud800<b>&\"'" + "x" * 100_000
     for kind in EventKind:
         event = replace(EVENT, kind=kind, object_name=bad, who=bad, detail=bad, address=bad)
@@ -384,7 +386,7 @@ def test_foreign_text_in_an_event_becomes_one_line_of_valid_ascii() -> None:
             assert len(text) < 32768, "PS3.15 A.6"
 
 
-def test_an_event_with_a_failed_outcome_counts_as_a_failure() -> None:
+def test_an_event_with_a_failed_outcome_is_audited_as_a_failure() -> None:
     assert is_failure(replace(EVENT, outcome=Outcome.SERIOUS_FAILURE))
     assert is_failure(replace(EVENT, outcome=Outcome.MINOR_FAILURE))
     assert not is_failure(EVENT)

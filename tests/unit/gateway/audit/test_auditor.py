@@ -71,7 +71,7 @@ def receive(intake: Intake, storage: Storage, series: WrittenSeries) -> str:
     return str(dataset.StudyInstanceUID)
 
 
-def test_the_message_on_a_received_study_names_the_patient_and_counts_instances(
+def test_the_audit_message_on_a_received_study_names_the_patient_and_counts_instances(
     database: Database,
     storage: Storage,
     intake: Intake,
@@ -99,7 +99,7 @@ def record_delivered(connection: Connection, study: str, job_id: str) -> None:
     )
 
 
-def test_the_patient_id_is_read_from_results_when_the_sources_are_deleted(
+def test_the_audit_reads_the_patient_id_from_results_when_the_sources_are_deleted(
     database: Database, storage: Storage, file: Path, phantom_copy: Path
 ) -> None:
     output = storage.output_folder("j")
@@ -115,7 +115,7 @@ def test_the_patient_id_is_read_from_results_when_the_sources_are_deleted(
     assert [ids(root) for root in messages(file)] == [["1.2", PATIENT_ID], ["1.3", "unknown"]]
 
 
-def test_each_event_is_written_once_by_several_auditors(
+def test_several_auditors_write_each_audit_event_once(
     database: Database, storage: Storage, file: Path
 ) -> None:
     record_started_up(database, "receive")
@@ -130,7 +130,7 @@ def test_each_event_is_written_once_by_several_auditors(
     assert events(messages(file)) == ["110100", "110114"]
 
 
-def test_many_events_are_written_in_batches_and_none_is_left_out(
+def test_the_auditor_writes_many_events_in_batches_and_leaves_none_out(
     database: Database, storage: Storage, file: Path
 ) -> None:
     with database.transaction() as connection:
@@ -166,7 +166,7 @@ def test_the_audit_file_may_be_rotated_and_is_readable_by_its_group_only(
     assert len(messages(file.with_suffix(".1"))) == len(messages(file)) == 1
 
 
-def test_a_line_cut_off_by_a_crash_does_not_damage_the_next_line(
+def test_an_audit_line_cut_off_by_a_crash_does_not_damage_the_next_line(
     database: Database, storage: Storage, file: Path
 ) -> None:
     file.write_bytes(b"<AuditMessage><Event")
@@ -189,7 +189,7 @@ def test_an_audit_file_that_can_not_be_written_is_tried_again(
     assert events(messages(file)) == ["110100"]
 
 
-def test_a_syslog_collector_gets_the_same_messages_as_the_file(
+def test_a_syslog_collector_gets_the_same_audit_messages_as_the_file(
     database: Database, storage: Storage, file: Path
 ) -> None:
     record_started_up(database, "receive")
@@ -199,7 +199,7 @@ def test_a_syslog_collector_gets_the_same_messages_as_the_file(
         assert listening.next().endswith(file.read_bytes().strip())
 
 
-def test_an_unreachable_collector_gets_all_messages_later_and_does_not_delay_the_file(
+def test_an_unreachable_syslog_collector_gets_all_audit_messages_later_and_delays_no_file(
     database: Database, storage: Storage, file: Path
 ) -> None:
     port = free_port()
@@ -217,12 +217,14 @@ def test_an_unreachable_collector_gets_all_messages_later_and_does_not_delay_the
         assert listening.got.empty()
 
 
-def test_without_an_audit_place_nothing_is_written(database: Database, storage: Storage) -> None:
+def test_without_an_audit_place_no_audit_message_is_written(
+    database: Database, storage: Storage
+) -> None:
     record_started_up(database, "receive")
     auditor(database, storage).write()
 
 
-def test_events_and_log_hold_no_patient_id(
+def test_audit_events_and_log_hold_no_patient_id(
     database: Database,
     storage: Storage,
     intake: Intake,

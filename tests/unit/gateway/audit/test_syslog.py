@@ -28,20 +28,20 @@ def collector(port: int, **values: Any) -> Collector:
     return Collector(section, "box")
 
 
-def test_each_message_by_udp_is_a_datagram_with_a_syslog_header() -> None:
+def test_each_audit_message_by_udp_is_a_datagram_with_a_syslog_header() -> None:
     with udp_collector() as listening:
         collector(listening.port).send([ONE, FAILED])
         assert re.fullmatch(HEADER + b"<AuditMessage one/>", listening.next())
         assert listening.next().startswith(b"<84>1 ")
 
 
-def test_the_host_name_of_a_collector_is_resolved() -> None:
+def test_the_host_name_of_a_syslog_collector_is_resolved() -> None:
     with udp_collector() as listening:
         Collector(SyslogSection(host="localhost", port=listening.port), "box").send([ONE])
         assert listening.next()
 
 
-def test_each_message_by_tcp_follows_its_length() -> None:
+def test_each_audit_message_by_tcp_follows_its_length() -> None:
     with stream_collector() as listening:
         collector(listening.port, protocol="tcp").send([ONE, FAILED])
         assert re.fullmatch(HEADER + b"<AuditMessage one/>", listening.got.get_nowait())
@@ -73,7 +73,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def test_messages_are_sent_over_tls(certificates: Certificates) -> None:
+def test_audit_messages_are_sent_over_tls(certificates: Certificates) -> None:
     with stream_collector(certificates.server()) as listening:
         known = collector(listening.port, protocol="tls", ca_file=certificates.ca_file)
         known.send([ONE, FAILED])
@@ -81,7 +81,7 @@ def test_messages_are_sent_over_tls(certificates: Certificates) -> None:
         assert listening.next().endswith(b"<AuditMessage failed/>")
 
 
-def test_a_collector_with_a_wrong_certificate_gets_no_message(
+def test_a_syslog_collector_with_a_wrong_certificate_gets_no_audit_message(
     certificates: Certificates,
 ) -> None:
     for server, ca_file in (
@@ -95,7 +95,7 @@ def test_a_collector_with_a_wrong_certificate_gets_no_message(
             assert listening.got.empty()
 
 
-def test_the_gateway_shows_its_certificate_to_a_collector_that_demands_one(
+def test_the_gateway_shows_its_certificate_to_a_syslog_collector_that_demands_one(
     certificates: Certificates,
 ) -> None:
     with stream_collector(certificates.server(wants_one=True)) as listening:
@@ -107,17 +107,19 @@ def test_the_gateway_shows_its_certificate_to_a_collector_that_demands_one(
         assert listening.next()
 
 
-def test_a_missing_certificate_file_is_named_in_the_error(tmp_path: Path) -> None:
+def test_a_missing_certificate_file_for_the_syslog_collector_is_named_in_the_error(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ConfigError, match=r"audit\.syslog: .*missing\.pem"):
         collector(6514, protocol="tls", ca_file=tmp_path / "missing.pem")
 
 
-def test_an_invalid_host_name_of_a_collector_is_an_expected_error() -> None:
+def test_an_invalid_host_name_of_a_syslog_collector_is_an_expected_error() -> None:
     with pytest.raises(ResourceError, match=r"a\.\.b:514"):
         Collector(SyslogSection(host="a..b"), "box").send([ONE])
 
 
-def test_an_unreachable_collector_is_not_tried_again_at_once() -> None:
+def test_an_unreachable_syslog_collector_is_not_tried_again_at_once() -> None:
     away = collector(free_port(), protocol="tcp")
     assert not away.is_waiting_to_retry()
     with pytest.raises(ResourceError, match=rf"{LOOPBACK}:[0-9]+ does not take messages by tcp"):
@@ -125,7 +127,7 @@ def test_an_unreachable_collector_is_not_tried_again_at_once() -> None:
     assert away.is_waiting_to_retry()
 
 
-def test_a_connection_that_the_collector_aborts_is_an_error() -> None:
+def test_a_connection_that_the_syslog_collector_aborts_is_an_error() -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         sender = collector(server.getsockname()[1], protocol="tcp")
 
@@ -141,6 +143,6 @@ def test_a_connection_that_the_collector_aborts_is_an_error() -> None:
         breaking.join()
 
 
-def test_a_collector_that_leaves_the_connection_open_does_not_block_the_gateway() -> None:
+def test_a_syslog_collector_that_leaves_the_connection_open_does_not_block_the_gateway() -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         collector(server.getsockname()[1], protocol="tcp", time_out_seconds=0.2).send([ONE])

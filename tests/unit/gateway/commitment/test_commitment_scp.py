@@ -156,7 +156,7 @@ def store_and_ask(port: int, series: WrittenSeries, instances: Mapping[str, str]
         return send_request(association, request_for(TRANSACTION, instances))
 
 
-def test_a_sender_gets_the_report_over_the_association_of_its_request(
+def test_a_sender_gets_the_commitment_report_over_the_association_of_its_request(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     """While it goes on storing: it need not wait."""
@@ -173,7 +173,7 @@ def test_a_sender_gets_the_report_over_the_association_of_its_request(
         assert not open_requests(settings)
 
 
-def test_the_gateway_does_not_commit_itself_to_instances_that_it_does_not_have(
+def test_the_gateway_does_not_commit_itself_to_store_instances_that_it_does_not_have(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     first, second = phantom_series.sop_uids[:2]
@@ -193,7 +193,7 @@ def test_the_gateway_does_not_commit_itself_to_instances_that_it_does_not_have(
     } == {second: CLASS_CONFLICT, UNKNOWN: NO_SUCH_OBJECT}
 
 
-def test_the_gateway_does_not_commit_itself_to_an_instance_without_a_file(
+def test_the_gateway_does_not_commit_itself_to_store_an_instance_without_a_file(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     lost = phantom_series.sop_uids[1]
@@ -214,7 +214,7 @@ def test_the_gateway_does_not_commit_itself_to_an_instance_without_a_file(
         assert heard.next() == (NOT_ALL_KEPT, {lost: NO_SUCH_OBJECT})
 
 
-def test_a_sender_with_a_port_gets_the_report_over_an_association_of_the_gateway(
+def test_a_sender_with_a_port_gets_the_commitment_report_over_a_gateway_association(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     heard, at = Heard(), free_port()
@@ -230,7 +230,7 @@ def test_a_sender_with_a_port_gets_the_report_over_an_association_of_the_gateway
         wait_until(lambda: not open_requests(settings))
 
 
-def test_a_sender_that_was_down_gets_the_report_later_even_after_a_restart(
+def test_a_sender_that_was_down_gets_the_commitment_report_later_even_after_a_restart(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     heard, at = Heard(), free_port()
@@ -243,7 +243,7 @@ def test_a_sender_that_was_down_gets_the_report_later_even_after_a_restart(
         wait_until(lambda: not open_requests(settings))
 
 
-def test_the_report_to_a_sender_that_is_down_for_a_day_is_given_up(
+def test_the_commitment_report_to_a_sender_that_is_down_for_a_day_is_given_up(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with receiving(tmp_path, [SenderSection(ae_title=SENDER, port=free_port())]) as (
@@ -290,7 +290,9 @@ def test_a_malformed_commitment_request_is_refused(
         assert heard.next() == (NOT_ALL_KEPT, {UNKNOWN: NO_SUCH_OBJECT})
 
 
-def test_a_sender_that_is_not_in_the_settings_may_not_request_commitment(tmp_path: Path) -> None:
+def test_a_sender_that_is_not_in_the_settings_may_not_request_commitment_of_storage(
+    tmp_path: Path,
+) -> None:
     with (
         receiving(tmp_path, [SenderSection(ae_title="CT2")]) as (_, port),
         committing(port, AE_TITLE, SENDER) as association,
@@ -298,7 +300,7 @@ def test_a_sender_that_is_not_in_the_settings_may_not_request_commitment(tmp_pat
         assert association.is_rejected
 
 
-def test_orthanc_gets_a_commitment_for_the_instances_that_it_sent(
+def test_orthanc_gets_a_storage_commitment_for_the_instances_that_it_sent(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     at = free_port()

@@ -70,7 +70,7 @@ def gateway(
 
 
 @pytest.mark.parametrize("answers", [Answers.BEFORE_THE_ANSWER, Answers.AFTER_THE_ANSWER])
-def test_a_report_over_the_association_of_the_request_commits_the_delivery(
+def test_a_commitment_report_over_the_association_of_the_request_commits_the_delivery(
     tmp_path: Path, phantom_series: WrittenSeries, answers: Answers
 ) -> None:
     with (
@@ -88,7 +88,7 @@ def test_a_report_over_the_association_of_the_request_commits_the_delivery(
         assert not gateway.deliverer.deliveries.unqueued()
 
 
-def test_a_report_over_an_association_of_the_archive_commits_the_delivery(
+def test_a_commitment_report_over_an_association_of_the_archive_commits_the_delivery(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     gateway.act()
@@ -99,14 +99,16 @@ def test_a_report_over_an_association_of_the_archive_commits_the_delivery(
     assert gateway.delivery.state is DeliveryState.COMMITTED
 
 
-def test_an_archive_may_be_the_scp_of_the_association_that_it_opens(gateway: Gateway) -> None:
+def test_an_archive_may_be_the_scp_of_the_association_that_it_opens_for_commitment(
+    gateway: Gateway,
+) -> None:
     """PS3.7 D.3.3.4: the role is answered, and not only put up with."""
     with committing(gateway.port, AE_TITLE, "ARCHIVE", is_scp=True) as association:
         (answered,) = association.acceptor.role_selection.values()
         assert answered.scp_role
 
 
-def test_an_archive_that_sends_no_report_is_asked_again_later(
+def test_an_archive_that_sends_no_commitment_report_is_asked_again_later(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     """Each time under another UID; the answer to any of them counts."""
@@ -126,7 +128,7 @@ def test_an_archive_that_sends_no_report_is_asked_again_later(
     assert gateway.delivery.state is DeliveryState.COMMITTED, "a promise was taken back"
 
 
-def test_a_gateway_that_stopped_before_its_request_sends_it_after_the_restart(
+def test_a_gateway_that_stopped_before_its_commitment_request_sends_it_after_the_restart(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     gateway.act()
@@ -183,7 +185,7 @@ def test_results_that_an_archive_has_but_does_not_commit_to_are_not_sent_again(
     assert kept.not_before - time.time() > ASK_AGAIN_SECONDS / 2
 
 
-def test_the_reason_names_the_service_that_the_archive_does_not_offer(
+def test_the_reason_of_a_missing_commitment_names_the_service_that_the_archive_lacks(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with (
@@ -199,7 +201,7 @@ def test_the_reason_names_the_service_that_the_archive_does_not_offer(
         assert gateway.events()[-1] is EventKind.NOT_COMMITTED
 
 
-def test_requests_to_an_archive_that_never_reports_end_after_give_up_days(
+def test_commitment_requests_to_an_archive_that_never_reports_end_after_give_up_days(
     tmp_path: Path, archive: CommittingArchive, phantom_series: WrittenSeries
 ) -> None:
     with delivering(tmp_path, node(archive), phantom_series, give_up_days=1e-9) as gateway:
@@ -240,7 +242,7 @@ def reporting(gateway: Gateway) -> Iterator[Association]:
     ],
     ids=["unknown", "no root", "no transaction", "no failure", "no instance", "event type"],
 )
-def test_a_malformed_or_unrequested_report_is_refused(
+def test_a_malformed_or_unrequested_commitment_report_is_refused(
     gateway: Gateway, reporting: Association, report: Dataset, event_type: int, status: int
 ) -> None:
     gateway.act()
@@ -248,7 +250,7 @@ def test_a_malformed_or_unrequested_report_is_refused(
     assert gateway.delivery.state is DeliveryState.DELIVERED
 
 
-def test_a_report_that_arrives_during_the_request_commits_the_delivery(
+def test_a_commitment_report_that_arrives_during_the_request_commits_the_delivery(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     """The archive's own report comes while the gateway still waits for one over its own."""
@@ -273,7 +275,7 @@ class MovingOn(DeliveryList):
         return read
 
 
-def test_a_report_that_arrives_while_the_delivery_changes_still_commits_it(
+def test_a_commitment_report_that_arrives_while_the_delivery_changes_still_commits_it(
     gateway: Gateway,
 ) -> None:
     transaction = gateway.act().transaction_uid

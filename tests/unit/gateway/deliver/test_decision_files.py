@@ -216,7 +216,7 @@ def test_objects_that_a_crash_has_lost_are_written_with_the_same_content(case: R
     assert {path.name: path.read_bytes() for path in folder.rglob("*.dcm")} == before
 
 
-def test_an_acceptance_without_a_report_delivers_nothing(case: Reviewed) -> None:
+def test_an_acceptance_of_results_without_a_report_delivers_nothing(case: Reviewed) -> None:
     assert case.decide(ACCEPTED) is None
 
 

@@ -194,7 +194,7 @@ def test_a_destination_with_replaced_results_gets_only_the_note_that_rejects_the
     assert rejected.ReferencedSOPInstanceUID == pydicom.dcmread(finished.path(SEG)).SOPInstanceUID
 
 
-def test_a_note_of_rejection_waits_if_the_rejected_results_are_deleted(
+def test_the_delivery_of_a_rejection_note_waits_if_the_rejected_results_are_deleted(
     finished: FinishedJob,
 ) -> None:
     with running_dicom_peer() as peer:
@@ -241,7 +241,9 @@ def test_each_failed_delivery_doubles_the_wait_up_to_the_longest(finished: Finis
     assert told[-1] is EventKind.DELIVERED
 
 
-def test_a_destination_that_is_no_longer_in_the_settings_is_named(finished: FinishedJob) -> None:
+def test_a_delivery_names_a_destination_that_is_no_longer_in_the_settings(
+    finished: FinishedJob,
+) -> None:
     delivery = finished.deliver()
     assert delivery.state is DeliveryState.WAITING, "it may come back"
     assert delivery.reason == (
@@ -259,7 +261,9 @@ def test_missing_result_files_are_the_reason_why_a_delivery_fails(finished: Fini
         assert finished.deliver(pacs(peer)).reason == "2 of 2 results are not on the disk any more"
 
 
-def test_a_broken_result_file_is_reported_as_an_unexpected_error(finished: FinishedJob) -> None:
+def test_a_broken_result_file_is_reported_as_an_unexpected_error_of_the_delivery(
+    finished: FinishedJob,
+) -> None:
     finished.path(SEG).write_bytes(b"no DICOM")
     with running_dicom_peer() as peer:
         delivery = finished.deliver(pacs(peer))
@@ -298,7 +302,7 @@ def test_a_delivery_to_a_stow_destination_that_is_down_is_tried_again(
     assert (delivery.reason or "").startswith(f"http://{LOOPBACK}:")
 
 
-def test_the_first_retry_comes_within_thirty_seconds() -> None:
+def test_the_first_retry_of_a_delivery_comes_within_thirty_seconds() -> None:
     settings = DeliverSection()
     assert retry_seconds(0, settings.first_retry_seconds, settings.longest_retry_seconds) <= 30.0
 
@@ -308,7 +312,7 @@ def test_the_first_retry_comes_within_thirty_seconds() -> None:
     first=st.floats(1e-3, 1e6),
     longest=st.floats(1e-3, 1e6),
 )
-def test_the_wait_between_attempts_grows_up_to_its_limit(
+def test_the_wait_between_attempts_of_a_delivery_grows_up_to_its_limit(
     failures: int, first: float, longest: float
 ) -> None:
     wait = retry_seconds(failures, first, longest)

@@ -7,12 +7,12 @@ from tests.unit.gateway.peers import running_dicom_peer, running_http_peer
 from totalmap.errors import ResourceError
 
 
-def test_a_dicom_node_is_tested_by_c_echo() -> None:
+def test_a_dicom_destination_is_tested_by_c_echo() -> None:
     with running_dicom_peer() as peer:
         assert probe(DestinationSection(name="pacs", dicom=peer.destination())) == "answers C-ECHO"
 
 
-def test_a_dicom_node_that_is_off_is_named_with_the_reason() -> None:
+def test_a_dicom_destination_that_is_off_is_named_with_the_reason() -> None:
     dicom = {"ae_title": "PACS", "address": LOOPBACK, "port": free_port()}
     with pytest.raises(ResourceError, match=r"PACS at 127\.0\.0\.1:\d+ can't be reached"):
         probe(DestinationSection.model_validate({"name": "pacs", "dicom": dicom}), 1.0)
@@ -28,7 +28,7 @@ def test_a_dicom_node_that_is_off_is_named_with_the_reason() -> None:
         (405, 405, "answers, and offers no search"),
     ],
 )
-def test_a_web_server_that_offers_no_search_is_tested_by_its_capabilities(
+def test_a_stow_destination_that_offers_no_search_is_tested_by_its_capabilities(
     search: int, capabilities: int, said: str
 ) -> None:
     statuses = {"GET": search, "OPTIONS": capabilities}
@@ -37,7 +37,7 @@ def test_a_web_server_that_offers_no_search_is_tested_by_its_capabilities(
 
 
 @pytest.mark.parametrize(("search", "capabilities"), [(401, 200), (404, 404), (503, 200)])
-def test_a_web_server_that_refuses_or_has_no_such_path_counts_as_away(
+def test_a_stow_destination_that_refuses_or_has_no_such_path_counts_as_away(
     search: int, capabilities: int
 ) -> None:
     statuses = {"GET": search, "OPTIONS": capabilities}

@@ -62,7 +62,7 @@ def request() -> C_ECHO:
     return message
 
 
-def test_the_reply_queue_gives_a_reply_only_to_a_waiting_thread() -> None:
+def test_the_reply_queue_gives_a_dimse_reply_only_to_a_waiting_thread() -> None:
     messages, expected = ReplyQueue(), (CONTEXT, answer())
     messages.put(expected)
     with pytest.raises(Empty):
@@ -70,7 +70,7 @@ def test_the_reply_queue_gives_a_reply_only_to_a_waiting_thread() -> None:
     assert messages.get(block=True, timeout=0) is expected
 
 
-def test_the_reply_queue_tells_only_a_waiting_thread_that_the_association_ended() -> None:
+def test_the_reply_queue_tells_only_a_waiting_thread_that_its_association_ended() -> None:
     messages = ReplyQueue()
     messages.put((None, None))
     with pytest.raises(Empty):
@@ -138,14 +138,14 @@ def is_listening(port: int) -> bool:
     return False
 
 
-def test_all_files_arrive_unchanged_and_in_order(paths: list[Path], seg: Path) -> None:
+def test_c_store_delivers_all_files_unchanged_and_in_order(paths: list[Path], seg: Path) -> None:
     with running_dicom_peer() as peer:
         send_dicom(peer.destination(), [seg, *paths])
         assert unchanged(peer.received, [seg, *paths])
         echo(peer.destination())
 
 
-def test_orthanc_stores_the_files_that_were_sent(
+def test_orthanc_stores_the_files_that_were_sent_by_c_store(
     orthanc: Orthanc, phantom_series: WrittenSeries
 ) -> None:
     peer = DicomPeer(port=orthanc.dicom_port)
@@ -164,7 +164,7 @@ def test_orthanc_stores_the_files_that_were_sent(
         (["+xe"], ExplicitVRLittleEndian),
     ],
 )
-def test_storescp_stores_the_files_that_were_sent(
+def test_storescp_stores_the_files_that_were_sent_by_c_store(
     paths: list[Path], tmp_path: Path, options: list[str], expected: UID
 ) -> None:
     folder = tmp_path / "received"
@@ -182,7 +182,7 @@ def test_storescp_stores_the_files_that_were_sent(
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-def test_files_are_converted_to_the_only_transfer_syntax_that_the_peer_takes(
+def test_c_store_converts_files_to_the_only_transfer_syntax_that_the_peer_takes(
     paths: list[Path], seg: Path, syntax: UID
 ) -> None:
     """Also what is deflated."""
@@ -195,7 +195,7 @@ def test_files_are_converted_to_the_only_transfer_syntax_that_the_peer_takes(
             assert (got.pixel_array == sent.pixel_array).all()
 
 
-def test_compressed_pixels_are_sent_unchanged_or_not_at_all(
+def test_c_store_sends_compressed_pixels_unchanged_or_not_at_all(
     paths: list[Path], tmp_path: Path
 ) -> None:
     compressed = tmp_path / "compressed.dcm"
@@ -211,14 +211,16 @@ def test_compressed_pixels_are_sent_unchanged_or_not_at_all(
         send_dicom(peer.destination(), [compressed])
 
 
-def test_a_sop_class_that_the_peer_does_not_take_is_named(paths: list[Path], seg: Path) -> None:
+def test_a_c_store_delivery_names_a_sop_class_that_the_peer_does_not_take(
+    paths: list[Path], seg: Path
+) -> None:
     with running_dicom_peer(classes=[CTImageStorage]) as peer:
         with pytest.raises(ResourceError, match="PACS does not take objects of Segmentation"):
             send_dicom(peer.destination(), [*paths, seg])
         assert len(peer.received) == len(paths)
 
 
-def test_a_peer_without_space_ends_the_delivery_with_its_status(paths: list[Path]) -> None:
+def test_a_c_store_peer_without_space_ends_the_delivery_with_its_status(paths: list[Path]) -> None:
     def answer(_event: evt.Event, number: int) -> int:
         return OUT_OF_RESOURCES if number == 2 else 0x0000
 
@@ -228,13 +230,15 @@ def test_a_peer_without_space_ends_the_delivery_with_its_status(paths: list[Path
         assert len(peer.received) == 2
 
 
-def test_a_warning_status_of_the_peer_counts_as_success(paths: list[Path]) -> None:
+def test_a_warning_status_of_a_c_store_peer_counts_as_success(paths: list[Path]) -> None:
     with running_dicom_peer(lambda *_: COERCED) as peer:
         send_dicom(peer.destination(), paths)
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0122, 0xFE00])
-def test_every_other_status_of_the_peer_counts_as_a_failure(paths: list[Path], status: int) -> None:
+def test_every_other_status_of_a_c_store_peer_counts_as_a_failure(
+    paths: list[Path], status: int
+) -> None:
     with (
         running_dicom_peer(lambda *_: status) as peer,
         pytest.raises(ResourceError, match=f"status 0x{status:04X}"),
@@ -242,7 +246,7 @@ def test_every_other_status_of_the_peer_counts_as_a_failure(paths: list[Path], s
         send_dicom(peer.destination(), paths)
 
 
-def test_a_peer_that_aborts_the_association_fails_the_delivery(paths: list[Path]) -> None:
+def test_a_c_store_peer_that_aborts_the_association_fails_the_delivery(paths: list[Path]) -> None:
     def answer(event: evt.Event, number: int) -> int:
         if number == 1:
             event.assoc.abort()
@@ -255,7 +259,7 @@ def test_a_peer_that_aborts_the_association_fails_the_delivery(paths: list[Path]
         send_dicom(peer.destination(), paths)
 
 
-def test_a_peer_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path]) -> None:
+def test_a_c_store_peer_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path]) -> None:
     go_on = Event()
 
     def answer(_event: evt.Event, _number: int) -> int:
@@ -270,7 +274,7 @@ def test_a_peer_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path
             go_on.set()
 
 
-def test_a_server_that_is_no_dicom_node_fails_the_delivery_in_time(paths: list[Path]) -> None:
+def test_a_server_that_is_no_dicom_node_fails_a_c_store_delivery_in_time(paths: list[Path]) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         peer = DicomPeer(port=silent.getsockname()[1])
         took = []
@@ -285,7 +289,7 @@ def test_a_server_that_is_no_dicom_node_fails_the_delivery_in_time(paths: list[P
         assert min(took) < PYNETDICOMS_SECONDS
 
 
-def test_a_port_without_a_listener_is_named_in_the_error(paths: list[Path]) -> None:
+def test_a_c_store_delivery_names_a_port_without_a_listener_in_its_error(paths: list[Path]) -> None:
     port = free_port()
     nobody = DicomPeer(port=port).destination()
     said = f"^PACS at {LOOPBACK}:{port} can't be reached"
@@ -295,7 +299,7 @@ def test_a_port_without_a_listener_is_named_in_the_error(paths: list[Path]) -> N
         echo(nobody)
 
 
-def test_a_peer_with_another_ae_title_rejects_the_association(paths: list[Path]) -> None:
+def test_a_c_store_peer_with_another_ae_title_rejects_the_association(paths: list[Path]) -> None:
     with (
         running_dicom_peer(require_called=True) as peer,
         pytest.raises(ResourceError, match="rejects the association: Called AE title not recog"),
@@ -303,7 +307,9 @@ def test_a_peer_with_another_ae_title_rejects_the_association(paths: list[Path])
         send_dicom(peer.destination(ae_title="OTHER"), paths)
 
 
-def test_nothing_is_sent_if_one_of_the_files_is_missing(paths: list[Path], tmp_path: Path) -> None:
+def test_c_store_sends_nothing_if_one_of_the_files_is_missing(
+    paths: list[Path], tmp_path: Path
+) -> None:
     with running_dicom_peer() as peer:
         with pytest.raises(FileNotFoundError):
             send_dicom(peer.destination(), [*paths, tmp_path / "gone.dcm"])
@@ -319,7 +325,7 @@ def encrypted(certificates: Certificates) -> ssl.SSLContext:  # noqa: F811  the 
     return context
 
 
-def test_files_are_sent_over_tls_with_certificates_on_both_sides(
+def test_c_store_sends_files_over_tls_with_certificates_on_both_sides(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:
@@ -331,7 +337,7 @@ def test_files_are_sent_over_tls_with_certificates_on_both_sides(
         assert unchanged(peer.received, paths)
 
 
-def test_a_certificate_of_a_foreign_authority_is_refused_on_both_sides(
+def test_c_store_over_tls_refuses_a_certificate_of_a_foreign_authority_on_both_sides(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:
@@ -348,7 +354,7 @@ def test_a_certificate_of_a_foreign_authority_is_refused_on_both_sides(
         assert not peer.received
 
 
-def test_a_missing_certificate_file_is_named_in_the_error(
+def test_a_c_store_delivery_names_a_missing_certificate_file_in_its_error(
     paths: list[Path], tmp_path: Path
 ) -> None:
     at = DicomPeer(port=free_port()).destination(ca_file=tmp_path / "gone.pem")
@@ -356,7 +362,9 @@ def test_a_missing_certificate_file_is_named_in_the_error(
         send_dicom(at, paths)
 
 
-def test_connect_seconds_limits_each_answer_and_not_the_whole_delivery(paths: list[Path]) -> None:
+def test_connect_seconds_limits_each_answer_and_not_the_whole_c_store_delivery(
+    paths: list[Path],
+) -> None:
     """`connect_seconds` is for each answer, not for all: three take longer than it."""
 
     def answer(_event: evt.Event, _number: int) -> int:
@@ -372,7 +380,7 @@ def test_connect_seconds_limits_each_answer_and_not_the_whole_delivery(paths: li
     pytest.fail("the time for an answer was not enough for each of three")
 
 
-def test_a_peer_that_takes_none_of_the_files_is_named(paths: list[Path]) -> None:
+def test_a_c_store_peer_that_takes_none_of_the_files_is_named(paths: list[Path]) -> None:
     with running_dicom_peer(classes=[SegmentationStorage]) as peer:
         with pytest.raises(ResourceError, match=f"^PACS at {LOOPBACK}:{peer.port} "):
             send_dicom(peer.destination(), paths)

@@ -44,7 +44,7 @@ def structure_set(tmp_path: Path) -> Callable[[int], Path]:
     return write
 
 
-def test_contours_that_fit_are_converted_to_the_explicit_vr_of_the_peer(
+def test_c_store_converts_contours_that_fit_to_the_explicit_vr_of_the_peer(
     structure_set: Callable[[int], Path],
 ) -> None:
     path = structure_set(2400)
@@ -56,7 +56,7 @@ def test_contours_that_fit_are_converted_to_the_explicit_vr_of_the_peer(
     assert got.ROIContourSequence[0].ContourSequence[0]["ContourData"].VR == "DS"
 
 
-def test_a_contour_too_long_for_the_explicit_vr_of_the_peer_is_not_sent(
+def test_c_store_does_not_send_a_contour_too_long_for_the_explicit_vr_of_the_peer(
     structure_set: Callable[[int], Path],
 ) -> None:
     """It would arrive with the VR UN, and most readers would lose it."""
@@ -74,7 +74,7 @@ def test_a_contour_too_long_for_the_explicit_vr_of_the_peer_is_not_sent(
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_pixels_in_rle_are_unpacked_for_a_peer_that_takes_no_compression(
+def test_c_store_unpacks_pixels_in_rle_for_a_peer_that_takes_no_compression(
     phantom_series: WrittenSeries, tmp_path: Path, syntax: UID
 ) -> None:
     packed = pydicom.dcmread(phantom_series.paths[0])
@@ -91,7 +91,7 @@ def test_pixels_in_rle_are_unpacked_for_a_peer_that_takes_no_compression(
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-def test_an_overlay_in_rle_is_unpacked_for_a_peer_that_takes_no_compression(
+def test_c_store_unpacks_an_overlay_in_rle_for_a_peer_that_takes_no_compression(
     true_segmentation: Segmentation, tmp_path: Path, syntax: UID
 ) -> None:
     settings = Settings(results=ResultsSection(overlay_every=20))

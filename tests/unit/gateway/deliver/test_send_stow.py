@@ -46,7 +46,7 @@ def answering(status: int, content: object, content_type: str = "application/dic
     return lambda _request: (status, content_type, text.encode())
 
 
-def test_orthanc_stores_the_files_that_were_sent(
+def test_orthanc_stores_the_files_that_were_sent_by_stow(
     orthanc: Orthanc, phantom_series: WrittenSeries
 ) -> None:
     at = HttpPeer(port=orthanc.http_port).destination()
@@ -57,7 +57,7 @@ def test_orthanc_stores_the_files_that_were_sent(
         assert orthanc.file(uid) == path.read_bytes()
 
 
-def test_a_broken_file_that_orthanc_refuses_fails_the_delivery(
+def test_a_broken_file_that_orthanc_refuses_fails_the_stow_delivery(
     orthanc: Orthanc, paths: list[Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.dcm"
@@ -66,7 +66,7 @@ def test_a_broken_file_that_orthanc_refuses_fails_the_delivery(
         send_stow(HttpPeer(port=orthanc.http_port).destination(), [paths[0], broken])
 
 
-def test_one_request_carries_all_files_unchanged(paths: list[Path]) -> None:
+def test_one_stow_request_carries_all_files_unchanged(paths: list[Path]) -> None:
     with running_http_peer() as peer:
         send_stow(peer.destination(), paths)
     (body,), (headers,) = peer.bodies, peer.headers
@@ -76,7 +76,7 @@ def test_one_request_carries_all_files_unchanged(paths: list[Path]) -> None:
     assert parts(body, headers["Content-Type"]) == [path.read_bytes() for path in paths]
 
 
-def test_a_large_file_is_streamed_from_the_disk(tmp_path: Path) -> None:
+def test_a_stow_delivery_streams_a_large_file_from_the_disk(tmp_path: Path) -> None:
     large = tmp_path / "large.dcm"
     with large.open("wb") as file:
         file.truncate(LARGE_BYTES)
@@ -115,7 +115,7 @@ def test_a_large_file_is_streamed_from_the_disk(tmp_path: Path) -> None:
         (answering(200, ["text", 3]), True),
     ],
 )
-def test_failed_objects_in_the_answer_fail_the_delivery(
+def test_failed_objects_in_the_answer_fail_the_stow_delivery(
     paths: list[Path], answer: Answer, is_taken: bool
 ) -> None:
     with running_http_peer(answer) as peer:
@@ -127,7 +127,9 @@ def test_failed_objects_in_the_answer_fail_the_delivery(
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 409, 413, 500, 503])
-def test_another_http_status_is_the_reason_of_the_failure(paths: list[Path], status: int) -> None:
+def test_another_http_status_is_the_reason_of_the_failed_stow_delivery(
+    paths: list[Path], status: int
+) -> None:
     with (
         running_http_peer(answering(status, "")) as peer,
         pytest.raises(ResourceError, match=f"dicom-web answers with HTTP {status}$"),
@@ -135,7 +137,9 @@ def test_another_http_status_is_the_reason_of_the_failure(paths: list[Path], sta
         send_stow(peer.destination(), paths)
 
 
-def test_a_wrong_url_fails_with_http_404(orthanc: Orthanc, paths: list[Path]) -> None:
+def test_a_wrong_url_fails_a_stow_delivery_with_http_404(
+    orthanc: Orthanc, paths: list[Path]
+) -> None:
     elsewhere = HttpPeer(port=orthanc.http_port).destination("/no-web")
     with pytest.raises(ResourceError, match="HTTP 404"):
         send_stow(elsewhere, paths)
@@ -154,7 +158,7 @@ def guarded(expected: str) -> Answer:
 
 
 @pytest.mark.parametrize(("password", "is_right"), [("secret", True), ("wrong", False)])
-def test_user_and_password_are_sent_and_never_repeated_in_errors(
+def test_a_stow_delivery_sends_user_and_password_and_never_repeats_them_in_errors(
     paths: list[Path], tmp_path: Path, password: str, is_right: bool
 ) -> None:
     file = tmp_path / "password"
@@ -171,7 +175,9 @@ def test_user_and_password_are_sent_and_never_repeated_in_errors(
             assert password not in str(raised.value)
 
 
-def test_the_token_is_sent_as_a_bearer_token(paths: list[Path], tmp_path: Path) -> None:
+def test_a_stow_delivery_sends_the_token_as_a_bearer_token(
+    paths: list[Path], tmp_path: Path
+) -> None:
     file = tmp_path / "token"
     file.write_text("abc.def\n")
     with running_http_peer(guarded("Bearer abc.def")) as peer:
@@ -180,7 +186,7 @@ def test_the_token_is_sent_as_a_bearer_token(paths: list[Path], tmp_path: Path) 
             send_stow(peer.destination(), paths)
 
 
-def test_a_missing_password_file_fails_the_delivery(paths: list[Path], tmp_path: Path) -> None:
+def test_a_missing_password_file_fails_the_stow_delivery(paths: list[Path], tmp_path: Path) -> None:
     with (
         running_http_peer() as peer,
         pytest.raises(ResourceError, match=r"credentials for .*can't be read: .*No such file"),
@@ -188,7 +194,7 @@ def test_a_missing_password_file_fails_the_delivery(paths: list[Path], tmp_path:
         send_stow(peer.destination(user="anna", password_file=tmp_path / "gone"), paths)
 
 
-def test_a_password_in_the_url_is_not_repeated_in_errors(paths: list[Path]) -> None:
+def test_errors_of_a_stow_delivery_do_not_repeat_a_password_in_the_url(paths: list[Path]) -> None:
     at = HttpPeer(port=free_port()).destination()
     url = str(at.url).replace("://", "://anna:secret@")
     with pytest.raises(ResourceError, match=LOOPBACK) as raised:
@@ -196,7 +202,9 @@ def test_a_password_in_the_url_is_not_repeated_in_errors(paths: list[Path]) -> N
     assert "secret" not in str(raised.value)
 
 
-def test_a_server_that_closes_the_connection_early_fails_the_delivery(paths: list[Path]) -> None:
+def test_a_server_that_closes_the_connection_early_fails_the_stow_delivery(
+    paths: list[Path],
+) -> None:
     with (
         running_http_peer(read_bytes=1000) as peer,
         pytest.raises(ResourceError, match=f"http://{LOOPBACK}:{peer.port}/dicom-web: "),
@@ -204,7 +212,7 @@ def test_a_server_that_closes_the_connection_early_fails_the_delivery(paths: lis
         send_stow(peer.destination(), paths * 50)
 
 
-def test_a_server_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path]) -> None:
+def test_a_server_that_does_not_answer_in_time_fails_the_stow_delivery(paths: list[Path]) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         at = HttpPeer(port=silent.getsockname()[1]).destination(connect_seconds=0.2)
         with pytest.raises(ResourceError, match="timed out"):
@@ -213,13 +221,13 @@ def test_a_server_that_does_not_answer_in_time_fails_the_delivery(paths: list[Pa
             search(at, {"limit": "1"})
 
 
-def test_a_port_without_a_listener_fails_the_delivery(paths: list[Path]) -> None:
+def test_a_port_without_a_listener_fails_the_stow_delivery(paths: list[Path]) -> None:
     nobody = HttpPeer(port=free_port()).destination()
     with pytest.raises(ResourceError, match="Connection refused"):
         send_stow(nobody, paths)
 
 
-def test_a_missing_result_file_fails_the_delivery(paths: list[Path], tmp_path: Path) -> None:
+def test_a_missing_result_file_fails_the_stow_delivery(paths: list[Path], tmp_path: Path) -> None:
     with (
         running_http_peer() as peer,
         pytest.raises(ResourceError, match="a result can't be read: No such file"),
@@ -227,7 +235,7 @@ def test_a_missing_result_file_fails_the_delivery(paths: list[Path], tmp_path: P
         send_stow(peer.destination(), [*paths, tmp_path / "gone.dcm"])
 
 
-def test_a_server_needs_a_certificate_of_a_trusted_authority(
+def test_a_stow_destination_needs_a_certificate_of_a_trusted_authority(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:

@@ -31,7 +31,7 @@ def quiet(instance: float, change: float) -> Quiet:
         (ENDED, 60.0, 1.0, True),
     ],
 )
-def test_a_study_is_complete_after_its_quiet_time(
+def test_a_received_study_is_complete_after_its_quiet_time(
     study: GrowingStudy, instance: float, change: float, expected: bool
 ) -> None:
     assert is_complete(study, quiet(instance, change), SETTINGS) is expected
@@ -47,13 +47,13 @@ def test_a_study_is_complete_after_its_quiet_time(
         (ENDED, 4, 60.0, True),
     ],
 )
-def test_the_number_of_instances_at_the_source_decides_completeness(
+def test_the_number_of_instances_at_the_source_decides_whether_a_study_is_complete(
     study: GrowingStudy, source_has: int, seconds: float, expected: bool
 ) -> None:
     assert is_complete(study, quiet(seconds, seconds), SETTINGS, source_has) is expected
 
 
-def test_quiet_time_counts_from_the_last_instance_and_the_end_of_the_last_transfer() -> None:
+def test_the_quiet_time_of_a_study_counts_from_its_last_instance_and_last_transfer() -> None:
     clock = HandSetClock()
     times = QuietTimes(clock)
     assert times.of(ARRIVING) == quiet(0.0, 0.0)
@@ -68,7 +68,7 @@ def test_quiet_time_counts_from_the_last_instance_and_the_end_of_the_last_transf
 
 
 @given(jumps=st.lists(st.floats(-1e7, 1e7), max_size=4), ahead=st.floats(-1e7, 1e7))
-def test_a_clock_that_jumps_does_not_change_when_a_study_is_complete(
+def test_a_clock_that_jumps_does_not_change_when_a_received_study_is_complete(
     jumps: list[float], ahead: float
 ) -> None:
     """10 of 500 slices are not complete; an emergency does not wait for its receiver's clock."""

@@ -9,7 +9,7 @@ from tests.servers import LOOPBACK, free_port
 from tests.waiting import wait_until
 
 
-def test_an_archive_that_is_switched_off_is_away_while_others_answer(
+def test_the_destination_watch_finds_a_switched_off_archive_away_while_others_answer(
     database: Database, tmp_path: Path
 ) -> None:
     states = DestinationStates(database)

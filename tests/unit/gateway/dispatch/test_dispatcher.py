@@ -131,7 +131,7 @@ def bench(tmp_path: Path, file: Path) -> Iterator[DispatchBench]:
         yield one
 
 
-def test_a_complete_study_becomes_a_job_in_the_queue_once(bench: DispatchBench) -> None:
+def test_the_dispatcher_makes_one_queued_job_for_a_complete_study(bench: DispatchBench) -> None:
     bench.receive("1.2")
     bench.receive("1.3", is_over=False)
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_a_complete_study_becomes_a_job_in_the_queue_once(bench: DispatchBench) 
     assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.QUEUED]
 
 
-def test_a_study_that_grows_gets_a_new_job_and_its_old_job_is_superseded(
+def test_the_dispatcher_supersedes_the_job_of_a_study_that_grows_by_a_new_job(
     bench: DispatchBench,
 ) -> None:
     bench.receive("1.2", 1)
@@ -157,7 +157,9 @@ def test_a_study_that_grows_gets_a_new_job_and_its_old_job_is_superseded(
     assert bench.is_known(new)
 
 
-def test_a_study_that_no_rule_matches_is_recorded_as_not_wanted_once(bench: DispatchBench) -> None:
+def test_the_dispatcher_records_a_study_that_no_rule_matches_as_not_wanted_once(
+    bench: DispatchBench,
+) -> None:
     bench.receive("1.2")
     settings = GatewaySettings(rules=(RuleSection(modalities=("MR",)),))
     other = replace(bench.dispatcher, settings=settings)
@@ -183,7 +185,7 @@ def test_a_queued_job_that_is_not_recorded_as_queued_runs_once(
     assert lines(tmp_path, "begun")[0] == f"{job.job_id} 1 host-1"
 
 
-def test_results_are_queued_for_their_destinations(bench: DispatchBench) -> None:
+def test_the_dispatcher_queues_results_for_their_destinations(bench: DispatchBench) -> None:
     bench.receive("1.2")
     bench.tick()
     (job,) = bench.jobs("1.2")
@@ -193,7 +195,7 @@ def test_results_are_queued_for_their_destinations(bench: DispatchBench) -> None
     assert bench.dispatcher.queue.knows_deliveries([delivery]) == [True]
 
 
-def test_jobs_and_deliveries_that_the_queue_has_lost_are_queued_again(
+def test_the_dispatcher_queues_jobs_and_deliveries_that_the_queue_has_lost_again(
     tmp_path: Path, file: Path
 ) -> None:
     with dispatching(tmp_path, file) as bench:
@@ -274,7 +276,7 @@ def test_a_study_that_crashes_the_dispatcher_is_set_aside_and_others_go_on(
     assert json.loads((tmp_path / CRASHES_FILE).read_text()) == {}
 
 
-def test_a_broken_header_does_not_delay_other_studies(bench: DispatchBench) -> None:
+def test_a_broken_header_does_not_delay_the_dispatch_of_other_studies(bench: DispatchBench) -> None:
     broken = bench.receive("1.2")
     bench.receive("1.3")
     path = bench.dispatcher.storage.path(broken)
@@ -285,7 +287,7 @@ def test_a_broken_header_does_not_delay_other_studies(bench: DispatchBench) -> N
     assert len(bench.jobs("1.3")) == 1
 
 
-def test_a_missing_file_does_not_delay_other_studies(bench: DispatchBench) -> None:
+def test_a_missing_file_does_not_delay_the_dispatch_of_other_studies(bench: DispatchBench) -> None:
     away = bench.receive("1.2")
     bench.receive("1.3")
     path = bench.dispatcher.storage.path(away)
@@ -299,7 +301,9 @@ def test_a_missing_file_does_not_delay_other_studies(bench: DispatchBench) -> No
     assert len(bench.jobs("1.2")) == 1
 
 
-def test_a_pause_stops_the_queue_from_starting_jobs(bench: DispatchBench, tmp_path: Path) -> None:
+def test_a_pause_of_the_gateway_stops_the_queue_from_starting_jobs(
+    bench: DispatchBench, tmp_path: Path
+) -> None:
     bench.receive("1.2")
     bench.dispatcher.worker_list.pause("anna", is_paused=True)
     bench.tick()

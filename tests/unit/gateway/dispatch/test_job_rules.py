@@ -65,7 +65,7 @@ def settings(*rules: RuleSection) -> GatewaySettings:
     )
 
 
-def test_each_matching_rule_makes_one_job(keep: Keep, storage: Storage) -> None:
+def test_each_matching_rule_of_the_gateway_makes_one_job(keep: Keep, storage: Storage) -> None:
     instances = [keep(1, Modality="CT", BodyPartExamined="CHEST"), keep(2, sender="CT2")]
     jobs = decide(
         instances,
@@ -87,7 +87,9 @@ def test_each_matching_rule_makes_one_job(keep: Keep, storage: Storage) -> None:
     assert first.job_id != second.job_id
 
 
-def test_a_rule_is_compared_with_every_series_of_a_study(keep: Keep, storage: Storage) -> None:
+def test_a_gateway_rule_is_compared_with_every_series_of_a_study(
+    keep: Keep, storage: Storage
+) -> None:
     instances = [
         keep(1, series="1.2.1", SeriesDescription="Topogramm"),
         keep(2, series="1.2.2", SeriesDescription="Lunge 1.0"),
@@ -97,7 +99,9 @@ def test_a_rule_is_compared_with_every_series_of_a_study(keep: Keep, storage: St
     assert not decide(instances, settings(RuleSection(descriptions=("leber",))), storage)
 
 
-def test_the_same_rule_on_the_same_images_is_the_same_job(keep: Keep, storage: Storage) -> None:
+def test_the_same_gateway_rule_on_the_same_images_is_the_same_job(
+    keep: Keep, storage: Storage
+) -> None:
     """Our own results, and reports, come back from the archive and make no other job."""
     instances = [keep(1), keep(2)]
     returned = [
@@ -114,7 +118,9 @@ def test_the_same_rule_on_the_same_images_is_the_same_job(keep: Keep, storage: S
     assert grown.content_digest != job.content_digest
 
 
-def test_other_application_settings_make_another_job(keep: Keep, storage: Storage) -> None:
+def test_other_application_settings_of_a_rule_make_another_job(
+    keep: Keep, storage: Storage
+) -> None:
     instances = [keep(1)]
     rules = [
         RuleSection(name="ct", application={"segmentation": {"variant": variant}})
@@ -134,7 +140,7 @@ def test_other_application_settings_make_another_job(keep: Keep, storage: Storag
         ("CT1", ["web", "web"], ("web",)),
     ],
 )
-def test_results_go_to_each_destination_once(
+def test_results_of_a_gateway_job_go_to_each_destination_once(
     keep: Keep, storage: Storage, sender: str, named: list[str], expected: tuple[str, ...]
 ) -> None:
     rule = RuleSection(destinations=tuple(named))
@@ -142,7 +148,9 @@ def test_results_go_to_each_destination_once(
     assert job.destinations == Destinations.for_every_verdict(*expected)
 
 
-def test_each_verdict_has_its_own_destinations(keep: Keep, storage: Storage) -> None:
+def test_each_verdict_on_results_of_a_gateway_job_has_its_own_destinations(
+    keep: Keep, storage: Storage
+) -> None:
     rule = RuleSection(
         destinations=("web",),
         review_destinations=("sender", "sender"),
@@ -169,7 +177,7 @@ def test_reject_destinations_decide_whether_rejected_results_are_held_back(
     assert job.destinations.review == ("web",)
 
 
-def test_an_instance_without_an_image_class_does_not_count_as_an_image(
+def test_an_instance_without_an_image_class_does_not_count_as_an_image_of_a_job(
     keep: Keep, storage: Storage
 ) -> None:
     instances = [keep(1), keep(2, sop_class_uid=EnhancedSRStorage)]
@@ -178,7 +186,9 @@ def test_an_instance_without_an_image_class_does_not_count_as_an_image(
     assert not decide(instances, settings(RuleSection(min_instances=2)), storage)
 
 
-def test_a_broken_header_matches_no_rule_that_has_conditions(keep: Keep, storage: Storage) -> None:
+def test_a_broken_header_matches_no_gateway_rule_that_has_conditions(
+    keep: Keep, storage: Storage
+) -> None:
     broken, good = keep(1, series="1.2.1"), keep(2, series="1.2.2", Modality="CT")
     storage.path(broken).write_bytes(b"no DICOM")
     assert decide([broken], settings(), storage) == []
@@ -186,7 +196,7 @@ def test_a_broken_header_matches_no_rule_that_has_conditions(keep: Keep, storage
     assert len(decide([broken], settings(RuleSection(modalities=())), storage)) == 1
 
 
-def test_a_missing_file_is_an_error_and_not_a_study_without_jobs(
+def test_a_missing_file_of_a_study_is_an_error_and_not_a_study_without_jobs(
     keep: Keep, storage: Storage
 ) -> None:
     away = keep(1)
@@ -196,7 +206,9 @@ def test_a_missing_file_is_an_error_and_not_a_study_without_jobs(
 
 
 @pytest.mark.parametrize("keyword", ["Modality", "BodyPartExamined", "SeriesDescription"])
-def test_missing_attributes_count_as_empty(keep: Keep, storage: Storage, keyword: str) -> None:
+def test_missing_attributes_of_a_study_count_as_empty_for_the_gateway_rules(
+    keep: Keep, storage: Storage, keyword: str
+) -> None:
     (job,) = decide([keep(1, **{keyword: None})], settings(RuleSection(modalities=())), storage)
     assert job.n_images == 1
 
@@ -205,7 +217,7 @@ def test_missing_attributes_count_as_empty(keep: Keep, storage: Storage, keyword
     numbers=st.sets(st.integers(1, 40), min_size=1, max_size=8),
     random=st.randoms(use_true_random=False),
 )
-def test_the_order_of_instances_does_not_change_the_jobs(
+def test_the_order_of_instances_does_not_change_the_gateway_jobs_of_a_study(
     tmp_path_factory: pytest.TempPathFactory,
     phantom_series: WrittenSeries,
     numbers: set[int],

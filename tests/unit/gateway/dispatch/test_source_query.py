@@ -44,7 +44,7 @@ def by_web(orthanc: Orthanc) -> DestinationSection:
 
 
 @pytest.mark.parametrize("manner", ["dicom", "web"])
-def test_orthanc_answers_how_many_instances_a_study_has(
+def test_orthanc_tells_the_gateway_how_many_instances_a_study_has(
     orthanc: Orthanc, study: str, manner: str
 ) -> None:
     source = by_dicom(orthanc.dicom_port) if manner == "dicom" else by_web(orthanc)
@@ -52,7 +52,7 @@ def test_orthanc_answers_how_many_instances_a_study_has(
     assert expected_instances(source, "1.2.3.4") is None
 
 
-def test_the_number_at_the_source_is_asked_for_in_the_background(
+def test_the_gateway_asks_for_the_number_of_instances_at_the_source_in_the_background(
     orthanc: Orthanc, study: str
 ) -> None:
     with closing(ExpectedCounts(by_dicom(orthanc.dicom_port), 0.1)) as expected_counts:
@@ -62,7 +62,7 @@ def test_the_number_at_the_source_is_asked_for_in_the_background(
         assert expected_counts.of(study) is None
 
 
-def test_an_unreachable_source_gives_no_number_and_is_logged(
+def test_an_unreachable_source_gives_no_number_of_instances_and_is_logged(
     study: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(ExpectedCounts(by_dicom(free_port()), 0.1)) as expected_counts:
@@ -76,6 +76,8 @@ def test_an_unreachable_source_gives_no_number_and_is_logged(
         wait_until(is_heard, "a failure in the log")
 
 
-def test_without_a_source_in_the_settings_no_number_is_known(study: str) -> None:
+def test_without_a_source_in_the_settings_no_number_of_instances_at_the_source_is_known(
+    study: str,
+) -> None:
     with closing(ExpectedCounts(None, 0.0)) as expected_counts:
         assert expected_counts.of(study) is None

@@ -34,7 +34,7 @@ def indexing(storage: Storage, database: Database, phantom_series: WrittenSeries
     return StudyIndexing(storage, database)
 
 
-def test_studies_from_before_an_upgrade_are_indexed_in_batches_the_newest_first(
+def test_studies_from_before_an_upgrade_are_indexed_for_the_search_newest_first(
     indexing: StudyIndexing, database: Database
 ) -> None:
     index = StudyIndex(database)
@@ -48,7 +48,7 @@ def test_studies_from_before_an_upgrade_are_indexed_in_batches_the_newest_first(
     assert first.modalities == "CT"
 
 
-def test_a_study_that_cannot_be_read_now_is_tried_again(
+def test_a_study_that_cannot_be_indexed_for_the_search_now_is_tried_again(
     indexing: StudyIndexing, database: Database, storage: Storage
 ) -> None:
     folder = storage.study_folder(f"1.2.{STUDIES - 1}")

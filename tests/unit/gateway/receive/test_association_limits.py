@@ -19,7 +19,7 @@ class Transfer:
     is_inside_pdu: bool = True
 
 
-def test_time_in_which_the_process_was_stopped_does_not_count_as_a_stall() -> None:
+def test_the_stall_of_an_association_does_not_count_time_in_which_its_process_was_stopped() -> None:
     now = 0.0
     watch = StallWatch(lambda: now)
     waiting, other = Transfer(), Transfer(is_inside_pdu=False)
@@ -34,7 +34,7 @@ def test_time_in_which_the_process_was_stopped_does_not_count_as_a_stall() -> No
 
 
 @pytest.mark.parametrize(("stalled", "cut_off"), [((1.0, 1.9), None), ((5.0, 3.0), Place(0, 0))])
-def test_the_longest_stalled_association_is_ended_for_a_new_one(
+def test_the_longest_stalled_dicom_association_is_ended_for_a_new_one(
     stalled: tuple[float, float], cut_off: Place | None
 ) -> None:
     ended: list[Place] = []
@@ -47,7 +47,7 @@ def test_the_longest_stalled_association_is_ended_for_a_new_one(
     assert (refusal, ended) == ((Refusal.ALL_TAKEN, []) if cut_off is None else (None, [cut_off]))
 
 
-def test_a_process_that_ends_frees_its_places() -> None:
+def test_a_receiver_process_that_ends_frees_its_places_for_dicom_associations() -> None:
     limits = AssociationLimits(max_all=1, max_per_sender=1)
     sender = Sender("CT1", "10.0.0.1")
     assert limits.take(Place(1, 1), sender) is None

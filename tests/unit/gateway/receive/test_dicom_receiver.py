@@ -66,7 +66,7 @@ def send(port: int, *folders: Path) -> None:
     assert sender.returncode == 0, said
 
 
-def test_instances_sent_by_storescu_are_stored_unchanged(
+def test_the_dicom_receiver_stores_instances_sent_by_storescu_unchanged(
     port: int, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     send(port, phantom_series.folder)
@@ -79,7 +79,7 @@ def test_instances_sent_by_storescu_are_stored_unchanged(
         assert found.PixelData == sent.PixelData
 
 
-def test_the_application_reads_a_received_study(
+def test_the_application_reads_a_study_that_the_dicom_receiver_stored(
     port: int, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     send(port, phantom_series.folder)
@@ -88,7 +88,7 @@ def test_the_application_reads_a_received_study(
     assert (volume.voxels == volume_of(phantom_series.folder).voxels).all()
 
 
-def test_the_ae_title_of_the_sender_is_recorded(
+def test_the_dicom_receiver_records_the_ae_title_of_the_sender(
     port: int, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with associated(port, "CT ROOM 3") as association:
@@ -97,7 +97,7 @@ def test_the_ae_title_of_the_sender_is_recorded(
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
-def test_every_supported_transfer_syntax_is_stored_unchanged(
+def test_the_dicom_receiver_stores_every_supported_transfer_syntax_unchanged(
     port: int, storage: Storage, ledger: Ledger, tmp_path: Path, syntax: UID
 ) -> None:
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
@@ -112,13 +112,13 @@ def test_every_supported_transfer_syntax_is_stored_unchanged(
     assert found.PixelData == sent.PixelData
 
 
-def test_the_receiver_answers_c_echo(port: int) -> None:
+def test_the_dicom_receiver_answers_c_echo(port: int) -> None:
     program = require_program("echoscu", "dcmtk")
     command = [str(program), "--call", AE_TITLE, LOOPBACK, str(port)]
     assert subprocess.run(command, check=False).returncode == 0
 
 
-def test_an_association_that_calls_another_ae_title_is_rejected(port: int) -> None:
+def test_the_dicom_receiver_rejects_an_association_that_calls_another_ae_title(port: int) -> None:
     with associated(port, called="OTHER") as association:
         assert association.is_rejected
 
@@ -133,7 +133,7 @@ def test_an_association_that_calls_another_ae_title_is_rejected(port: int) -> No
         (SenderSection.model_validate({"ae_title": "CT1", "network": "10.1.2.3"}), False),
     ],
 )
-def test_only_senders_in_the_settings_may_send(
+def test_only_senders_in_the_settings_may_send_to_the_dicom_receiver(
     intake: Intake, storage: Storage, sender: SenderSection, is_known: bool
 ) -> None:
     settings = ANY_PORT.model_copy(update={"senders": (sender,)})
@@ -150,7 +150,7 @@ def store(association: Association, dataset: Dataset) -> int:
     return int(association.send_c_store(dataset).get("Status", -1))
 
 
-def test_an_instance_without_a_study_is_refused_with_status_c000(
+def test_the_dicom_receiver_refuses_an_instance_without_a_study_with_status_c000(
     port: int, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     """PS3.4 B.2.3; the association goes on."""
@@ -163,7 +163,7 @@ def test_an_instance_without_a_study_is_refused_with_status_c000(
     assert [instance.sop_instance_uid for instance in ledger.instances()] == [good.SOPInstanceUID]
 
 
-def test_a_full_disk_refuses_instances_with_status_a700_until_there_is_space(
+def test_the_dicom_receiver_on_a_full_disk_refuses_with_status_a700_until_there_is_space(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", "8m") as disk:
@@ -182,7 +182,9 @@ def test_a_full_disk_refuses_instances_with_status_a700_until_there_is_space(
             assert kept(disk) == {first.SOPInstanceUID, second.SOPInstanceUID}
 
 
-def test_simultaneous_senders_do_not_use_the_space_that_has_to_stay_free(tmp_path: Path) -> None:
+def test_simultaneous_dicom_senders_do_not_use_the_space_that_has_to_stay_free(
+    tmp_path: Path,
+) -> None:
     """Four instances of 2 MB come at once, where less than 4 MB are free to be used."""
     spec = SeriesSpec(rows=1024, columns=1024, n_slices=4)
     paths = write_series(tmp_path / "in", 1, spec).paths
@@ -215,7 +217,7 @@ def kept(folder: Path) -> set[str]:
         return {instance.sop_instance_uid for instance in Ledger(database).instances()}
 
 
-def test_an_instance_that_is_too_large_ends_its_association(
+def test_an_instance_that_is_too_large_ends_its_dicom_association(
     intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path
 ) -> None:
     spec = SeriesSpec(rows=512, columns=512, n_slices=1)
@@ -230,7 +232,7 @@ def test_an_instance_that_is_too_large_ends_its_association(
     assert not list(ledger.instances())
 
 
-def test_a_pdu_longer_than_agreed_ends_its_association(
+def test_a_pdu_longer_than_agreed_ends_its_dicom_association(
     port: int, phantom_series: WrittenSeries
 ) -> None:
     """One byte more than was agreed on is announced, and does not come."""
@@ -245,7 +247,7 @@ def test_a_pdu_longer_than_agreed_ends_its_association(
         assert time.monotonic() - start < WAIT_SECONDS, "it waited for the rest"
 
 
-def test_the_size_limit_applies_to_each_instance_and_not_to_their_sum(
+def test_the_size_limit_of_the_dicom_receiver_applies_to_each_instance_and_not_to_the_sum(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     settings = ANY_PORT.model_copy(update={"max_instance_mb": 0.1})
@@ -255,7 +257,7 @@ def test_the_size_limit_applies_to_each_instance_and_not_to_their_sum(
 
 
 @pytest.mark.parametrize("said", [b"", b"\x01\x00\x00\x00", b"GET / HTTP/1.1\r\n\r\n"])
-def test_a_sender_is_served_during_a_flood_of_connections(
+def test_the_dicom_receiver_serves_a_sender_during_a_flood_of_connections(
     tmp_path: Path, phantom_series: WrittenSeries, said: bytes
 ) -> None:
     """2,000 in all: silent, half a request, another protocol."""
@@ -274,7 +276,7 @@ def test_a_sender_is_served_during_a_flood_of_connections(
     assert len(kept(tmp_path)) == len(datasets)
 
 
-def test_a_connection_that_ends_after_half_a_request_is_closed_at_once(
+def test_the_dicom_receiver_closes_a_connection_that_ends_after_half_a_request_at_once(
     intake: Intake, storage: Storage
 ) -> None:
     with (
@@ -287,7 +289,7 @@ def test_a_connection_that_ends_after_half_a_request_is_closed_at_once(
             assert connection.recv(1) == b""
 
 
-def test_malformed_requests_do_not_disturb_the_receiver(
+def test_malformed_requests_do_not_disturb_the_dicom_receiver(
     port: int, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x01\x00\xff\xff\xff\xff", b"\x04" * 100, b"\x00"):
@@ -297,7 +299,7 @@ def test_malformed_requests_do_not_disturb_the_receiver(
     assert len(list(ledger.instances())) == len(phantom_series.paths)
 
 
-def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
+def test_a_port_in_use_is_an_error_of_the_dicom_receiver(intake: Intake, storage: Storage) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         settings = ANY_PORT.model_copy(update={"port": taken.getsockname()[1]})
         with (
@@ -307,7 +309,7 @@ def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
             pass
 
 
-def test_each_study_has_its_own_folder(
+def test_the_dicom_receiver_stores_each_study_in_its_own_folder(
     port: int, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     other = write_series(tmp_path / "other", 2, SeriesSpec(rows=32, columns=32, n_slices=2))
@@ -321,7 +323,7 @@ def growing(ledger: Ledger) -> GrowingStudy:
     return study
 
 
-def test_a_released_association_ends_its_transfer(
+def test_a_released_dicom_association_ends_its_transfer(
     port: int, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     send(port, phantom_series.folder)
@@ -331,7 +333,7 @@ def test_a_released_association_ends_its_transfer(
     assert study.transfers_ended_at >= study.last_received_at
 
 
-def test_an_open_association_has_not_ended_its_transfer(
+def test_an_open_dicom_association_has_not_ended_its_transfer(
     port: int, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with associated(port) as association:
@@ -339,7 +341,7 @@ def test_an_open_association_has_not_ended_its_transfer(
         assert growing(ledger).transfers_ended_at is None
 
 
-def test_an_aborted_association_never_ends_its_transfer(
+def test_an_aborted_dicom_association_never_ends_its_transfer(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with running_receiver(ANY_PORT, intake, storage) as port, associated(port) as association:

@@ -23,7 +23,7 @@ def received(storage: Storage, source: Path, uid: str | None = None) -> Received
     return ReceivedFile(path=path, sender="CT1", transfer="one", sop_instance_uid=uid)
 
 
-def test_an_instance_is_stored_and_recorded(
+def test_the_intake_stores_and_records_a_received_instance(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     source = phantom_series.paths[0]
@@ -38,7 +38,7 @@ def test_an_instance_is_stored_and_recorded(
     assert not list(storage.incoming.iterdir())
 
 
-def test_instances_from_many_threads_are_each_stored_once(
+def test_the_intake_stores_each_instance_that_comes_from_many_threads_once(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     twice = [received(storage, path) for path in phantom_series.paths * 2]
@@ -50,7 +50,7 @@ def test_instances_from_many_threads_are_each_stored_once(
     assert not list(storage.incoming.iterdir())
 
 
-def test_an_identical_instance_is_not_stored_again(
+def test_the_intake_does_not_store_an_identical_instance_again(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     first = intake.take(received(storage, phantom_series.paths[0]))
@@ -59,7 +59,7 @@ def test_an_identical_instance_is_not_stored_again(
     assert storage.path(first).stat() == inode
 
 
-def test_an_instance_other_than_the_announced_one_is_refused(
+def test_the_intake_refuses_an_instance_other_than_the_announced_one(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with pytest.raises(MismatchedInstance, match=r"announced instance 1\.2\.3 and sent"):
@@ -69,7 +69,7 @@ def test_an_instance_other_than_the_announced_one_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM", bytes(128) + b"DICM\xff\xff"])
-def test_a_file_that_is_not_dicom_is_refused(
+def test_the_intake_refuses_a_received_file_that_is_not_dicom(
     intake: Intake, storage: Storage, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "file").write_bytes(content)
@@ -79,7 +79,7 @@ def test_a_file_that_is_not_dicom_is_refused(
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID"])
-def test_an_instance_without_an_identifier_is_refused(
+def test_the_intake_refuses_an_instance_without_an_identifier(
     intake: Intake, storage: Storage, phantom_copy: Path, keyword: str
 ) -> None:
     path = next(phantom_copy.iterdir())
@@ -90,7 +90,7 @@ def test_an_instance_without_an_identifier_is_refused(
         intake.take(received(storage, path))
 
 
-def test_an_instance_is_refused_when_the_disk_is_full(
+def test_the_intake_refuses_an_instance_when_the_disk_is_full(
     storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with (
@@ -101,7 +101,7 @@ def test_an_instance_is_refused_when_the_disk_is_full(
     assert not list(storage.incoming.iterdir())
 
 
-def test_an_instance_is_refused_when_the_ledger_fails(
+def test_the_intake_refuses_an_instance_when_the_ledger_fails(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     intake.take(received(storage, phantom_series.paths[0]))
@@ -111,13 +111,15 @@ def test_an_instance_is_refused_when_the_ledger_fails(
         intake.take(received(storage, phantom_series.paths[1]))
 
 
-def test_closing_the_intake_ends_its_thread(storage: Storage, ledger: Ledger) -> None:
+def test_closing_the_intake_of_received_instances_ends_its_thread(
+    storage: Storage, ledger: Ledger
+) -> None:
     before = threading.active_count()
     Intake(storage, ledger, keep_free_gb=0.0).close()
     assert threading.active_count() == before
 
 
-def test_a_huge_deflated_header_is_refused_before_it_fills_the_memory(
+def test_the_intake_refuses_a_huge_deflated_header_before_it_fills_the_memory(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     """A private element of 200 MB, packed into 0.2 MB, stands before the study."""
@@ -136,7 +138,7 @@ def test_a_huge_deflated_header_is_refused_before_it_fills_the_memory(
     assert most < 100_000_000
 
 
-def test_a_stranger_that_tries_again_and_again_is_logged_once_for_each_reason(
+def test_a_sender_refused_again_and_again_is_logged_once_for_each_reason(
     intake: Intake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(100):

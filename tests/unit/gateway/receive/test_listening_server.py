@@ -51,7 +51,7 @@ def is_refused(port: int) -> bool:
     return True
 
 
-def test_a_receiver_that_leaves_accepts_until_it_has_no_association(
+def test_a_dicom_receiver_about_to_be_replaced_accepts_until_it_has_no_association(
     settings: GatewaySettings, stop: Event, tmp_path: Path
 ) -> None:
     (instance, *_) = write_series(tmp_path / "study", 5, SMALL).paths
@@ -68,7 +68,7 @@ def test_a_receiver_that_leaves_accepts_until_it_has_no_association(
         assert not associate(port).is_established
 
 
-def test_a_receiver_that_leaves_and_is_never_free_accepts_no_more_after_a_while(
+def test_a_dicom_receiver_to_be_replaced_that_is_never_free_stops_accepting_after_a_while(
     settings: GatewaySettings, stop: Event, tmp_path: Path
 ) -> None:
     (instance, *_) = write_series(tmp_path / "study", 6, SMALL).paths
@@ -83,7 +83,7 @@ def test_a_receiver_that_leaves_and_is_never_free_accepts_no_more_after_a_while(
         asked.join(WAIT_SECONDS)
 
 
-def test_a_receiver_that_has_to_stop_does_not_wait_for_its_associations(
+def test_a_dicom_receiver_that_has_to_stop_does_not_wait_for_its_associations(
     settings: GatewaySettings, stop: Event
 ) -> None:
     leave = Leave()

@@ -50,7 +50,7 @@ PADDING = st.sampled_from([b"", b" ", b"\t "])
     st.sampled_from([b"", b"\r\n", b"\r\nepilogue --b-1\r\n--b-1\r\n"]),
     st.lists(st.integers(min_value=0), max_size=30),
 )
-def test_any_split_of_a_body_gives_the_same_parts(
+def test_any_split_of_a_multipart_body_gives_the_same_parts(
     put: list[tuple[bytes, bytes, bytes]], before: bytes, after: bytes, cuts: list[int]
 ) -> None:
     stream = before
@@ -61,7 +61,9 @@ def test_any_split_of_a_body_gives_the_same_parts(
 
 
 @given(st.binary(max_size=60) | CONTENT, st.lists(st.integers(min_value=0), max_size=10))
-def test_any_split_of_random_bytes_gives_the_same_outcome(noise: bytes, cuts: list[int]) -> None:
+def test_any_split_of_random_bytes_gives_the_same_outcome_of_the_multipart_parser(
+    noise: bytes, cuts: list[int]
+) -> None:
     def outcome(chunks: list[bytes]) -> object:
         try:
             return parts(chunks)
@@ -72,7 +74,7 @@ def test_any_split_of_random_bytes_gives_the_same_outcome(noise: bytes, cuts: li
     assert outcome(split(stream, cuts)) == outcome([stream])
 
 
-def test_a_body_that_comes_byte_by_byte_is_parsed() -> None:
+def test_a_multipart_body_that_comes_byte_by_byte_is_parsed() -> None:
     stream = b"--b-1\r\nA: 1\r\n\r\n\r\n--b\r\n--b-1\r\n\r\n\r\n--b-1--"
     assert parts([bytes([item]) for item in stream]) == ([b"\r\n--b", b""], True)
 
@@ -98,7 +100,7 @@ def test_a_body_that_is_not_multipart_is_refused(stream: bytes) -> None:
             parts(chunks)
 
 
-def test_the_parser_holds_only_a_few_bytes_in_memory() -> None:
+def test_the_multipart_parser_holds_only_a_few_bytes_in_memory() -> None:
     multipart = Multipart(BOUNDARY)
     list(multipart.feed(b"--b-1\r\n\r\n"))
     came = 0

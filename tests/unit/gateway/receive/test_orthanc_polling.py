@@ -61,7 +61,7 @@ def has(ledger: Ledger, *uids: str) -> Callable[[], bool]:
     return lambda: kept(ledger) == set(uids) and is_whole(ledger)
 
 
-def test_a_study_is_taken_with_the_series_of_the_wanted_modalities(
+def test_polling_takes_a_study_from_orthanc_with_the_series_of_the_wanted_modalities(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -82,7 +82,7 @@ def test_a_study_is_taken_with_the_series_of_the_wanted_modalities(
     assert not list(storage.incoming.iterdir())
 
 
-def test_only_stable_studies_are_taken(
+def test_polling_takes_only_stable_studies_from_orthanc(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -101,7 +101,7 @@ def test_only_stable_studies_are_taken(
             wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
-def test_only_instances_that_were_added_later_are_fetched(
+def test_polling_of_orthanc_fetches_only_instances_that_were_added_later(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -142,7 +142,7 @@ def test_an_identical_re_send_and_an_idle_orthanc_cause_no_fetch(
     assert len(fetched) == len(small_series.paths)
 
 
-def test_a_restarted_gateway_fetches_only_missing_instances(
+def test_a_restarted_gateway_fetches_only_missing_instances_from_orthanc(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -164,7 +164,7 @@ def test_a_restarted_gateway_fetches_only_missing_instances(
         assert not third.fetched
 
 
-def test_studies_from_before_the_first_poll_are_left_out_unless_they_grow(
+def test_polling_of_orthanc_leaves_out_studies_before_the_first_poll_unless_they_grow(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -187,7 +187,7 @@ def test_studies_from_before_the_first_poll_are_left_out_unless_they_grow(
         wait_until(has(ledger, *other.sop_uids, *small_series.sop_uids, uid), act=second.poll)
 
 
-def test_a_study_deleted_by_retention_is_not_taken_again_unless_it_grows(
+def test_polling_of_orthanc_leaves_out_a_study_deleted_by_retention_unless_it_grows(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -213,7 +213,7 @@ def test_a_study_deleted_by_retention_is_not_taken_again_unless_it_grows(
         wait_until(has(ledger, *small_series.sop_uids, uid), act=second.poll)
 
 
-def test_a_study_that_orthanc_has_deleted_is_forgotten(
+def test_polling_forgets_a_study_that_orthanc_has_deleted(
     recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
 ) -> None:
     archive.store(*small_series.paths)
@@ -225,7 +225,7 @@ def test_a_study_that_orthanc_has_deleted_is_forgotten(
     assert study not in recorded.polled.studies()
 
 
-def test_polling_goes_on_after_orthanc_restarts(
+def test_polling_of_the_archive_goes_on_after_orthanc_restarts(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -247,7 +247,7 @@ def test_polling_goes_on_after_orthanc_restarts(
         assert len(recorded.fetched) == len(small_series.paths)
 
 
-def test_a_polling_failure_is_logged_once(
+def test_a_failure_to_poll_orthanc_is_logged_once(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -293,7 +293,7 @@ def test_a_polling_failure_is_logged_once(
         wait_until(has(ledger, small_series.sop_uids[0]))
 
 
-def test_broken_files_do_not_delay_other_instances(
+def test_broken_files_in_orthanc_do_not_delay_the_polling_of_other_instances(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -324,7 +324,7 @@ def is_dicom(path: Path) -> bool:
     return path.is_file() and path.read_bytes()[128:132] == b"DICM"
 
 
-def test_polling_goes_on_when_a_full_disk_has_space_again(
+def test_polling_of_orthanc_goes_on_when_a_full_disk_has_space_again(
     archive: Archive,
     ledger: Ledger,
     database: Database,
@@ -346,7 +346,7 @@ def test_polling_goes_on_when_a_full_disk_has_space_again(
             wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
-def test_a_poll_of_many_studies_needs_only_a_few_requests(
+def test_a_poll_of_many_studies_in_orthanc_needs_only_a_few_requests(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -379,7 +379,7 @@ def test_a_poll_of_many_studies_needs_only_a_few_requests(
     assert len(recorded.asked) <= 3 * polls + 3
 
 
-def test_unusable_certificate_and_password_files_are_named(
+def test_polling_of_orthanc_names_unusable_certificate_and_password_files(
     intake: Intake, storage: Storage, ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:
     missing, url = tmp_path / "missing", HttpUrl("http://127.0.0.1:1")

@@ -25,7 +25,7 @@ from tests.unit.gateway.receive.polled_orthanc import Archive
 from tests.waiting import NEVER_SECONDS, wait_until
 
 
-def test_instances_from_all_receivers_are_in_one_ledger(tmp_path: Path) -> None:
+def test_instances_from_all_receivers_of_the_gateway_are_in_one_ledger(tmp_path: Path) -> None:
     spec = SeriesSpec(rows=32, columns=32, n_slices=2)
     one, two, three, four = [write_series(tmp_path / str(n), n, spec) for n in range(4)]
     watched, archive, before = tmp_path / "watched", Archive(tmp_path / "archive"), active_count()

@@ -85,7 +85,7 @@ def store(association: Association, path: Path) -> int:
     return int(association.send_c_store(pydicom.dcmread(path)).Status)
 
 
-def test_associations_are_shared_among_processes_and_all_instances_are_stored(
+def test_receiver_processes_share_associations_and_store_all_instances(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with ExitStack() as held:
@@ -101,7 +101,9 @@ def test_associations_are_shared_among_processes_and_all_instances_are_stored(
     wait_until(lambda: receiving.process.busy == 0, "none any more")
 
 
-def test_the_association_limit_holds_for_all_processes_together(receiving: Receiver) -> None:
+def test_the_association_limit_holds_for_all_receiver_processes_together(
+    receiving: Receiver,
+) -> None:
     with ExitStack() as held:
         for _ in range(4):
             assert held.enter_context(associated(receiving.port)).is_established
@@ -109,7 +111,7 @@ def test_the_association_limit_holds_for_all_processes_together(receiving: Recei
         assert held.enter_context(associated(receiving.port)).is_rejected
 
 
-def test_stalled_associations_of_every_process_make_room_for_new_ones(
+def test_stalled_associations_of_every_receiver_process_make_room_for_new_ones(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with silent_senders(receiving.port, 4), ExitStack() as held:
@@ -127,7 +129,7 @@ def test_a_receiver_process_that_hangs_is_started_again(tmp_path: Path) -> None:
         wait_until(lambda: running.process.is_ready, "ready again")
 
 
-def test_every_process_rejects_and_records_an_unknown_sender(tmp_path: Path) -> None:
+def test_every_receiver_process_rejects_and_records_an_unknown_sender(tmp_path: Path) -> None:
     ways = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
     with receiver(tmp_path, ways) as running:
         for _ in range(2):

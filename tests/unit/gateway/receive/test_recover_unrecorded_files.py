@@ -51,7 +51,7 @@ def lost(storage: Storage, cut_off: KeptInstance) -> KeptInstance:
     return cut_off
 
 
-def test_a_start_records_an_instance_whose_commit_was_cut_off(
+def test_a_start_of_the_receiver_records_an_instance_whose_commit_was_cut_off(
     storage: Storage, ledger: Ledger, cut_off: KeptInstance
 ) -> None:
     ledger.add([ELSEWHERE])
@@ -63,7 +63,7 @@ def test_a_start_records_an_instance_whose_commit_was_cut_off(
     assert not list(storage.incoming.iterdir())
 
 
-def test_the_work_at_a_start_does_not_grow_with_the_number_of_stored_files(
+def test_the_work_at_a_start_of_the_receiver_does_not_grow_with_the_stored_files(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     ledger.add([ELSEWHERE])
@@ -81,7 +81,7 @@ def test_the_work_at_a_start_does_not_grow_with_the_number_of_stored_files(
     assert looked_at[0] == looked_at[1]
 
 
-def test_instances_that_the_ledger_has_lost_are_recorded_again(
+def test_recovery_records_stored_instances_that_the_ledger_has_lost_again(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     content = storage.path(lost).read_bytes()
@@ -104,7 +104,7 @@ def test_the_study_of_a_recovered_instance_does_not_count_as_complete(
     assert study.transfers_ended_at is None
 
 
-def test_recorded_instances_stay_unchanged(
+def test_recovery_of_unrecorded_files_leaves_recorded_instances_unchanged(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     kept = intake.take(received(storage, phantom_series.paths[0]))
@@ -113,7 +113,7 @@ def test_recorded_instances_stay_unchanged(
         assert list(ledger.instances()) == [kept]
 
 
-def test_truncated_and_partly_received_files_are_removed(
+def test_recovery_of_unrecorded_files_removes_truncated_and_partly_received_files(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     torn = storage.path(lost)
@@ -126,7 +126,7 @@ def test_truncated_and_partly_received_files_are_removed(
     assert not list(ledger.instances())
 
 
-def test_files_of_others_in_the_storage_folder_are_left(
+def test_recovery_of_unrecorded_files_leaves_files_of_others_in_the_storage_folder(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     elsewhere = Path(shutil.copytree(storage.path(lost).parent, storage.study_folder("1.2.3")))

@@ -36,7 +36,7 @@ def refused(database: Database) -> list[tuple[str, str, str]]:
         return [(what, who, why) for what, who, why in connection.execute(statement)]
 
 
-def test_a_sender_that_is_not_in_the_settings_is_recorded_as_rejected(
+def test_the_dicom_receiver_records_the_rejection_of_a_sender_that_is_not_in_the_settings(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     settings = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
@@ -48,7 +48,7 @@ def test_a_sender_that_is_not_in_the_settings_is_recorded_as_rejected(
     assert refused(database) == [(EventKind.REJECTED, "CT9", "is none of receive.senders")]
 
 
-def test_a_sender_that_calls_another_ae_title_is_recorded_as_rejected(
+def test_the_dicom_receiver_records_a_rejected_sender_that_calls_another_ae_title(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     with running_receiver(ANY_PORT, intake, storage) as port:
@@ -60,7 +60,7 @@ def test_a_sender_that_calls_another_ae_title_is_recorded_as_rejected(
     assert "receive.ae_title" in why
 
 
-def test_an_instance_without_a_study_uid_is_recorded_as_refused(
+def test_the_dicom_receiver_records_the_refusal_of_an_instance_without_a_study_uid(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     dataset: Dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -73,7 +73,7 @@ def test_an_instance_without_a_study_uid_is_recorded_as_refused(
     assert refused(database) == [(EventKind.REFUSED, "CT1", "UnreadableInstance")]
 
 
-def test_an_instance_that_is_too_large_is_recorded_as_refused(
+def test_the_dicom_receiver_records_the_refusal_of_an_instance_that_is_too_large(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     settings = ANY_PORT.model_copy(update={"max_instance_mb": 0.01})
@@ -87,7 +87,7 @@ def test_an_instance_that_is_too_large_is_recorded_as_refused(
     assert "receive.max_instance_mb" in why
 
 
-def test_endless_command_fragments_end_their_association_and_are_recorded(
+def test_endless_dicom_command_fragments_end_their_association_and_are_recorded(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     """PS3.8 E.2; each is as long as was agreed on."""
@@ -102,7 +102,7 @@ def test_endless_command_fragments_end_their_association_and_are_recorded(
     assert [why for _, _, why in refused(database)] == ["a command set is larger than 64 kB"]
 
 
-def test_a_sender_with_a_wrong_certificate_is_recorded_as_rejected(
+def test_a_dicom_sender_with_a_wrong_certificate_is_recorded_as_rejected(
     intake: Intake, storage: Storage, database: Database, tmp_path: Path
 ) -> None:
     certificates = Certificates(tmp_path)

@@ -124,7 +124,7 @@ def encrypted(folder: Path) -> tuple[ReceiveSection, ssl.SSLContext | None]:
     [(plain, {"pdu_seconds": 1.0}), (encrypted, {"pdu_seconds": 1.0}), (plain, {})],
     ids=["deadline", "deadline, TLS", "replaced"],
 )
-def test_a_sender_is_served_while_64_others_are_silent_inside_a_pdu(
+def test_the_dicom_receiver_serves_a_sender_while_64_others_are_silent_inside_a_pdu(
     intake: Intake,
     storage: Storage,
     tmp_path: Path,
@@ -161,7 +161,7 @@ def echo_request() -> bytes:
     return pdu.encode()
 
 
-def test_the_association_of_a_sender_that_reads_no_answers_is_ended(
+def test_the_dicom_receiver_ends_the_association_of_a_sender_that_reads_no_answers(
     intake: Intake, storage: Storage
 ) -> None:
     settings = ANY_PORT.model_copy(update={"pdu_seconds": 1.0})
@@ -181,7 +181,7 @@ def test_the_association_of_a_sender_that_reads_no_answers_is_ended(
             wait_until(lambda: False, "ended", act=ask_more)
 
 
-def test_a_sender_that_lost_its_connection_is_served_when_it_connects_again(
+def test_a_dicom_sender_that_lost_its_connection_is_served_when_it_connects_again(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     """Its own silent associations have all that one sender may have."""
@@ -202,7 +202,7 @@ def is_let_in(port: int, title: str, address: str, held: ExitStack) -> bool:
     return answer[0] == 2
 
 
-def test_twenty_ae_titles_with_four_associations_each_are_served_fairly(
+def test_the_dicom_receiver_serves_twenty_ae_titles_with_four_associations_each_fairly(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     """64 places: each of the 20 gets some at once, and who was rejected gets one later."""
@@ -219,7 +219,7 @@ def test_twenty_ae_titles_with_four_associations_each_are_served_fairly(
                 wait_until(partial(is_let_in, port, *sender, later), "let in")
 
 
-def test_one_sender_gets_at_most_half_of_the_associations(
+def test_one_sender_gets_at_most_half_of_the_associations_of_the_dicom_receiver(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     settings = ANY_PORT.model_copy(update={"max_associations": 8})

@@ -90,7 +90,7 @@ def kept(ledger: Ledger) -> set[str]:
     return {instance.sop_instance_uid for instance in ledger.instances()}
 
 
-def test_instances_sent_by_dicomweb_client_are_stored(
+def test_the_stow_receiver_stores_instances_sent_by_dicomweb_client(
     url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     datasets = [pydicom.dcmread(path) for path in phantom_series.paths]
@@ -107,7 +107,7 @@ def test_instances_sent_by_dicomweb_client_are_stored(
     assert not list(storage.incoming.iterdir())
 
 
-def test_instances_sent_by_orthanc_are_stored(
+def test_the_stow_receiver_stores_instances_sent_by_orthanc(
     intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with listening(intake, storage) as url, running_orthanc(tmp_path) as orthanc:
@@ -124,7 +124,7 @@ def test_instances_sent_by_orthanc_are_stored(
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
-def test_every_transfer_syntax_is_stored_unchanged(
+def test_the_stow_receiver_stores_every_transfer_syntax_unchanged(
     url: str, storage: Storage, ledger: Ledger, tmp_path: Path, syntax: UID
 ) -> None:
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
@@ -134,7 +134,7 @@ def test_every_transfer_syntax_is_stored_unchanged(
     assert storage.path(one).read_bytes() == path.read_bytes()
 
 
-def test_parts_that_fail_do_not_keep_others_from_being_stored(
+def test_parts_of_a_stow_request_that_fail_do_not_keep_others_from_being_stored(
     url: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     good = phantom_series.paths[0].read_bytes()
@@ -146,7 +146,7 @@ def test_parts_that_fail_do_not_keep_others_from_being_stored(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_a_request_whose_parts_all_fail_is_answered_with_409(
+def test_a_stow_request_whose_parts_all_fail_is_answered_with_409(
     url: str, storage: Storage, ledger: Ledger
 ) -> None:
     answer = post(url, body(b"no DICOM"))
@@ -156,7 +156,7 @@ def test_a_request_whose_parts_all_fail_is_answered_with_409(
     assert not list(storage.incoming.iterdir())
 
 
-def test_only_instances_of_the_study_in_the_url_are_stored(
+def test_the_stow_receiver_stores_only_instances_of_the_study_in_the_url(
     url: str, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     other = write_series(tmp_path / "other", 2, SeriesSpec(rows=32, columns=32, n_slices=1))
@@ -173,7 +173,7 @@ def test_only_instances_of_the_study_in_the_url_are_stored(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_file_names_in_the_parts_are_never_used_as_paths(
+def test_the_stow_receiver_never_uses_file_names_in_the_parts_as_paths(
     url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     head = (
@@ -204,21 +204,21 @@ def test_file_names_in_the_parts_are_never_used_as_paths(
         (f'Multipart/Related; boundary="{BOUNDARY}"; TYPE=Application/DICOM', 200),
     ],
 )
-def test_other_media_types_are_refused(
+def test_the_stow_receiver_refuses_other_media_types(
     url: str, phantom_series: WrittenSeries, media_type: str, status: int
 ) -> None:
     answer = post(url, body(phantom_series.paths[0].read_bytes()), media_type)
     assert answer.status_code == status, answer.text
 
 
-def test_a_request_with_content_encoding_is_refused(url: str) -> None:
+def test_a_stow_request_with_content_encoding_is_refused(url: str) -> None:
     assert post(url, b"", headers={"Content-Encoding": "gzip"}).status_code == 415
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"garbage", body(), body(b"x")[:-8], b"--" + BOUNDARY.encode() + b"x\r\n"]
 )
-def test_malformed_requests_are_refused(
+def test_malformed_stow_requests_are_refused(
     url: str, storage: Storage, ledger: Ledger, content: bytes
 ) -> None:
     assert post(url, content).status_code == 400
@@ -226,7 +226,7 @@ def test_malformed_requests_are_refused(
     assert not list(storage.incoming.iterdir())
 
 
-def test_a_truncated_request_is_refused_and_its_complete_parts_are_stored(
+def test_a_truncated_stow_request_is_refused_and_its_complete_parts_are_stored(
     url: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
@@ -242,7 +242,7 @@ def ends(database: Database) -> list[bool]:
         return [*connection.execute(select(TRANSFERS.c.is_whole)).scalars()]
 
 
-def test_a_request_that_is_cut_off_is_not_a_whole_transfer(
+def test_a_stow_request_that_is_cut_off_is_not_a_whole_transfer(
     url: str,
     storage: Storage,
     database: Database,
@@ -258,7 +258,7 @@ def test_a_request_that_is_cut_off_is_not_a_whole_transfer(
     assert study.transfers_ended_at is None
 
 
-def test_a_silent_request_is_answered_with_408(intake: Intake, storage: Storage) -> None:
+def test_a_silent_stow_request_is_answered_with_408(intake: Intake, storage: Storage) -> None:
     with (
         listening(intake, storage, idle_seconds=0.3) as url,
         half_sent(url, body(bytes(1000))) as connection,
@@ -268,7 +268,7 @@ def test_a_silent_request_is_answered_with_408(intake: Intake, storage: Storage)
 
 
 @pytest.mark.parametrize("is_announced", [True, False])
-def test_a_request_that_is_too_large_is_refused(
+def test_a_stow_request_that_is_too_large_is_refused(
     intake: Intake, storage: Storage, ledger: Ledger, is_announced: bool
 ) -> None:
     settings = ANY_PORT.model_copy(update={"max_request_mb": 0.2})
@@ -287,7 +287,7 @@ def test_a_request_that_is_too_large_is_refused(
     assert not kept(ledger)
 
 
-def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> None:
+def test_a_large_stow_request_is_not_held_in_memory(url: str, storage: Storage) -> None:
     """While 300 MB come, they are in a file, but for what sockets hold on its way."""
     seen = 0
 
@@ -305,7 +305,7 @@ def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> No
     assert seen > 280_000_000
 
 
-def test_a_full_disk_is_answered_with_503_until_there_is_space(
+def test_the_stow_receiver_answers_on_a_full_disk_with_503_until_there_is_space(
     ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -344,7 +344,7 @@ def encrypted(
         yield url, trusting
 
 
-def test_with_a_certificate_only_https_requests_are_served(
+def test_with_a_certificate_the_stow_receiver_serves_only_https_requests(
     intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with encrypted(intake, storage, tmp_path) as (url, trusting):
@@ -357,7 +357,7 @@ def test_with_a_certificate_only_https_requests_are_served(
     assert len(kept(ledger)) == 1
 
 
-def test_unusable_certificate_and_token_files_are_named(
+def test_the_stow_receiver_names_unusable_certificate_and_token_files(
     intake: Intake, storage: Storage, tmp_path: Path
 ) -> None:
     missing, empty = tmp_path / "missing", tmp_path / "empty"
@@ -375,12 +375,14 @@ def test_unusable_certificate_and_token_files_are_named(
         pass
 
 
-def test_other_paths_and_methods_are_answered_with_404_and_405(url: str) -> None:
+def test_the_stow_receiver_answers_other_paths_and_methods_with_404_and_405(url: str) -> None:
     assert httpx.get(f"{url}/studies", timeout=WAIT_SECONDS).status_code == 405
     assert httpx.post(f"{url}/instances", timeout=WAIT_SECONDS).status_code == 404
 
 
-def test_the_answer_is_dicom_json(url: str, phantom_series: WrittenSeries) -> None:
+def test_the_answer_of_the_stow_receiver_is_dicom_json(
+    url: str, phantom_series: WrittenSeries
+) -> None:
     """PS3.18 F.2."""
     answer = post(url, body(phantom_series.paths[0].read_bytes()))
     (item,) = json.loads(answer.content)["00081199"]["Value"]

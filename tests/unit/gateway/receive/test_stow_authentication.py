@@ -31,7 +31,7 @@ def guarded(tmp_path: Path, intake: Intake, storage: Storage) -> Iterator[str]:
         yield address
 
 
-def test_the_authenticated_user_is_recorded_as_sender(
+def test_the_stow_receiver_records_the_authenticated_user_as_sender(
     guarded: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -56,7 +56,7 @@ def test_the_authenticated_user_is_recorded_as_sender(
         "Basic " + b64encode("ct-2:geheim: ä".encode()).decode(),
     ],
 )
-def test_wrong_or_missing_credentials_are_answered_with_401(
+def test_wrong_or_missing_credentials_of_a_stow_client_are_answered_with_401(
     guarded: str,
     ledger: Ledger,
     authorization: str | None,
@@ -72,7 +72,7 @@ def test_wrong_or_missing_credentials_are_answered_with_401(
     assert not kept(ledger)
 
 
-def test_five_wrong_tokens_lock_an_address_out(
+def test_five_wrong_tokens_lock_the_address_of_a_stow_client_out(
     guarded: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content, right = body(phantom_series.paths[0].read_bytes()), {"Authorization": "Bearer t0ken"}

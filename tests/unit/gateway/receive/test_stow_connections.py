@@ -38,7 +38,7 @@ def url(intake: Intake, storage: Storage) -> Iterator[str]:
         yield address
 
 
-def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
+def test_a_port_in_use_is_an_error_of_the_stow_receiver(intake: Intake, storage: Storage) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         settings = StowReceiveSection(port=taken.getsockname()[1])
         with (
@@ -49,7 +49,7 @@ def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_connection_without_a_request_is_closed(url: str, said: bytes) -> None:
+def test_the_stow_receiver_closes_a_connection_without_a_request(url: str, said: bytes) -> None:
     with connected(url) as connection:
         connection.sendall(said)
         with suppress(ConnectionResetError):
@@ -57,7 +57,7 @@ def test_a_connection_without_a_request_is_closed(url: str, said: bytes) -> None
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_sender_is_served_during_a_flood_of_connections(
+def test_the_stow_receiver_serves_a_sender_during_a_flood_of_connections(
     url: str, ledger: Ledger, phantom_series: WrittenSeries, said: bytes
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -68,7 +68,7 @@ def test_a_sender_is_served_during_a_flood_of_connections(
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"], ids=["nothing", "half a hello"])
-def test_a_sender_is_served_during_a_flood_of_unfinished_tls_handshakes(
+def test_the_stow_receiver_serves_a_sender_during_a_flood_of_unfinished_tls_handshakes(
     intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries, said: bytes
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -78,7 +78,7 @@ def test_a_sender_is_served_during_a_flood_of_unfinished_tls_handshakes(
         assert 0 < n_open <= MAX_HANDSHAKES, "no more than had to go, and these at once"
 
 
-def test_a_running_request_is_not_ended_by_a_flood_of_connections(
+def test_a_running_stow_request_is_not_ended_by_a_flood_of_connections(
     intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -107,7 +107,7 @@ def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
         yield flood
 
 
-def test_a_request_that_sends_single_bytes_without_end_is_ended(
+def test_a_stow_request_that_sends_single_bytes_without_end_is_ended(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     """It is never silent, and never comes to its end."""
@@ -125,7 +125,7 @@ def test_a_request_that_sends_single_bytes_without_end_is_ended(
     assert not list(storage.incoming.iterdir())
 
 
-def test_running_requests_are_aborted_when_the_receiver_stops(
+def test_running_stow_requests_are_aborted_when_the_receiver_stops(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     before = threading.active_count()

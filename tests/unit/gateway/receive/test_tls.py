@@ -77,7 +77,7 @@ def associated(
     return associate(port, tls=context)
 
 
-def test_storescu_sends_with_its_certificate(
+def test_storescu_sends_to_the_dicom_receiver_over_tls_with_its_certificate(
     port: int, ledger: Ledger, certificates: Certificates, phantom_series: WrittenSeries
 ) -> None:
     key, certificate = certificates.scanner
@@ -88,7 +88,7 @@ def test_storescu_sends_with_its_certificate(
     assert len(list(ledger.instances())) == len(phantom_series.paths)
 
 
-def test_only_senders_with_a_certificate_of_the_given_authority_are_accepted(
+def test_only_dicom_senders_with_a_certificate_of_the_given_authority_are_accepted(
     port: int, ledger: Ledger, certificates: Certificates, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -100,7 +100,7 @@ def test_only_senders_with_a_certificate_of_the_given_authority_are_accepted(
     assert len(list(ledger.instances())) == 1
 
 
-def test_without_senders_ca_file_senders_need_no_certificate(
+def test_without_senders_ca_file_dicom_senders_over_tls_need_no_certificate(
     intake: Intake, storage: Storage, certificates: Certificates
 ) -> None:
     with running_receiver(settings(certificates), intake, storage) as port:
@@ -109,11 +109,11 @@ def test_without_senders_ca_file_senders_need_no_certificate(
         association.release()
 
 
-def test_an_association_without_tls_is_not_accepted(port: int) -> None:
+def test_a_dicom_receiver_with_tls_accepts_no_association_without_it(port: int) -> None:
     assert not associate(port).is_established
 
 
-def test_unusable_certificate_files_are_named(
+def test_the_dicom_receiver_names_unusable_certificate_files(
     intake: Intake, storage: Storage, certificates: Certificates, tmp_path: Path
 ) -> None:
     key, _ = certificates.gateway

@@ -46,7 +46,7 @@ def what_is(path: Path, content: bytes | None = None) -> Wholeness:
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
-def test_a_truncated_file_is_recognized_in_every_transfer_syntax(
+def test_the_watched_folder_recognizes_a_truncated_file_in_every_transfer_syntax(
     tmp_path: Path, syntax: UID
 ) -> None:
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
@@ -58,13 +58,13 @@ def test_a_truncated_file_is_recognized_in_every_transfer_syntax(
         assert what_is(path, content[:kept]) is Wholeness.CUT_OFF, kept
 
 
-def test_every_file_of_a_scanner_counts_as_complete(tmp_path: Path) -> None:
+def test_every_file_of_a_scanner_in_the_watched_folder_counts_as_complete(tmp_path: Path) -> None:
     write_study(tmp_path, 3, size=32, n_slices=4)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {what_is(file) for file in files} == {Wholeness.WHOLE}
 
 
-def test_zeros_at_the_end_of_a_file_are_ignored(
+def test_zeros_at_the_end_of_a_file_in_the_watched_folder_are_ignored(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     content = phantom_series.paths[0].read_bytes()
@@ -72,11 +72,11 @@ def test_zeros_at_the_end_of_a_file_are_ignored(
         assert what_is(tmp_path / "file", content + bytes(n_bytes)) is Wholeness.WHOLE
 
 
-def test_a_file_that_is_not_dicom_is_recognized(tmp_path: Path) -> None:
+def test_the_watched_folder_recognizes_a_file_that_is_not_dicom(tmp_path: Path) -> None:
     assert what_is(tmp_path / "file", b"PK\x03\x04" + bytes(1000)) is Wholeness.NOT_DICOM
 
 
-def test_a_file_with_an_unfinished_sequence_counts_as_truncated(
+def test_a_file_in_the_watched_folder_with_an_unfinished_sequence_counts_as_truncated(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -89,7 +89,7 @@ def test_a_file_with_an_unfinished_sequence_counts_as_truncated(
     assert what_is(tmp_path / "file", content[:-8]) is Wholeness.CUT_OFF
 
 
-def test_a_file_that_unpacks_to_a_huge_size_is_checked_with_little_memory(
+def test_a_watched_file_that_unpacks_to_a_huge_size_is_checked_with_little_memory(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     """50 MB that are packed into 50 kB, and 50,000 items before the pixels."""
@@ -175,7 +175,7 @@ def rejected(folder: Path) -> list[bytes]:
     return sorted(path.read_bytes() for path in (folder / REJECTED).glob("*"))
 
 
-def test_files_are_taken_and_removed_with_their_folders(
+def test_files_are_taken_from_the_watched_folder_and_removed_with_their_folders(
     folder: Path, intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     paths = phantom_series.paths
@@ -194,7 +194,7 @@ def test_files_are_taken_and_removed_with_their_folders(
     assert not list(storage.incoming.iterdir())
 
 
-def test_a_growing_file_is_not_taken_before_it_is_complete(
+def test_a_growing_file_is_not_taken_from_the_watched_folder_before_it_is_complete(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = phantom_series.paths[0].read_bytes()
@@ -210,7 +210,7 @@ def test_a_growing_file_is_not_taken_before_it_is_complete(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_an_interrupted_copy_is_waited_for(
+def test_the_watched_folder_waits_for_an_interrupted_copy(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = phantom_series.paths[0].read_bytes()
@@ -228,7 +228,7 @@ def test_an_interrupted_copy_is_waited_for(
     assert study.transfers_ended_at is not None
 
 
-def test_a_copy_that_is_never_completed_is_rejected(
+def test_the_watched_folder_rejects_a_copy_that_is_never_completed(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     half = phantom_series.paths[0].read_bytes()[:-1]
@@ -238,7 +238,7 @@ def test_a_copy_that_is_never_completed_is_rejected(
     assert not kept(ledger)
 
 
-def test_files_that_are_not_dicom_are_moved_to_rejected_and_never_replaced(
+def test_the_watched_folder_moves_files_that_are_not_dicom_to_rejected_and_replaces_none(
     folder: Path, watch: SteppedWatch, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for sub, content in (("a", b"one"), ("b", b"two"), ("c", b"three")):
@@ -254,7 +254,7 @@ def test_files_that_are_not_dicom_are_moved_to_rejected_and_never_replaced(
     assert not kept(ledger)
 
 
-def test_dicom_without_a_study_uid_is_moved_to_rejected(
+def test_the_watched_folder_moves_dicom_without_a_study_uid_to_rejected(
     folder: Path, watch: SteppedWatch, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -263,7 +263,7 @@ def test_dicom_without_a_study_uid_is_moved_to_rejected(
     watch.look_until(lambda: len(rejected(folder)) == 1)
 
 
-def test_links_to_files_outside_the_folder_are_not_followed(
+def test_links_to_files_outside_the_watched_folder_are_not_followed(
     folder: Path, watch: SteppedWatch, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     outside = Path(shutil.copytree(phantom_series.folder, tmp_path / "outside"))
@@ -279,7 +279,7 @@ def test_links_to_files_outside_the_folder_are_not_followed(
     assert not kept(ledger)
 
 
-def test_pipes_and_sockets_are_left_in_the_folder(
+def test_pipes_and_sockets_are_left_in_the_watched_folder(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     os.mkfifo(folder / "pipe")
@@ -290,7 +290,7 @@ def test_pipes_and_sockets_are_left_in_the_folder(
     assert len(kept(ledger)) == 1
 
 
-def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_delay_others(
+def test_a_watched_file_that_can_not_be_removed_is_taken_once_and_does_not_delay_others(
     folder: Path,
     watch: SteppedWatch,
     storage: Storage,
@@ -314,14 +314,16 @@ def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_delay_others(
         assert list(disk.iterdir())
 
 
-def test_old_empty_folders_are_removed(folder: Path, watch: SteppedWatch) -> None:
+def test_old_empty_folders_are_removed_from_the_watched_folder(
+    folder: Path, watch: SteppedWatch
+) -> None:
     (folder / "a" / "b").mkdir(parents=True)
     watch.look()
     assert (folder / "a" / "b").exists()
     watch.look_until(lambda: not list(folder.iterdir()))
 
 
-def test_files_in_very_deep_folders_are_left_without_an_error(
+def test_files_in_very_deep_watched_folders_are_left_without_an_error(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     deep = folder.joinpath(*["d"] * (MAX_DEPTH + 5))
@@ -377,7 +379,7 @@ def test_a_full_disk_leaves_files_in_the_watched_folder(
     assert len(kept(ledger)) == 1
 
 
-def test_a_program_that_still_writes_a_taken_file_does_not_change_the_copy(
+def test_a_program_that_still_writes_a_watched_file_does_not_change_the_taken_copy(
     folder: Path,
     watch: SteppedWatch,
     storage: Storage,

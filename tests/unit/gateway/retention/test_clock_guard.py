@@ -29,7 +29,7 @@ def guard(clock: HandSetClock, records: ClockRecord) -> ClockGuard:
     return guard
 
 
-def test_passing_time_and_small_corrections_of_the_clock_are_trusted(
+def test_retention_trusts_passing_time_and_small_corrections_of_the_clock(
     guard: ClockGuard, clock: HandSetClock
 ) -> None:
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_passing_time_and_small_corrections_of_the_clock_are_trusted(
 
 
 @pytest.mark.parametrize("seconds", [40 * DAY, HOUR, -HOUR, -70.0])
-def test_a_clock_that_jumped_is_not_trusted_until_a_user_confirms_it(
+def test_retention_does_not_trust_a_clock_that_jumped_until_a_user_confirms_it(
     guard: ClockGuard,
     clock: HandSetClock,
     records: ClockRecord,
@@ -67,7 +67,7 @@ def test_a_clock_that_jumped_is_not_trusted_until_a_user_confirms_it(
 
 
 @pytest.mark.parametrize("off_seconds", [40 * DAY, -HOUR])
-def test_a_clock_jump_during_a_reboot_is_noticed(
+def test_retention_notices_a_clock_jump_during_a_reboot(
     guard: ClockGuard, clock: HandSetClock, off_seconds: float
 ) -> None:
     clock.restart(off_seconds)

@@ -52,7 +52,7 @@ def test_retention_days_count_from_the_last_delivery() -> None:
     assert may_go(job(JobState.SEGMENTED, 40, early, late)) == (False, False)
 
 
-def test_without_retention_days_everything_stays() -> None:
+def test_without_retention_days_everything_in_the_gateway_stays() -> None:
     delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     dead = job(JobState.DEAD, 40)
     assert may_go(delivered, rules=RetentionSection()) == (False, False)
@@ -68,7 +68,7 @@ def test_without_retention_days_everything_stays() -> None:
         job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40, needs_commitment=True)),
     ],
 )
-def test_nothing_may_be_deleted_before_delivery_and_commitment(unfinished: JobOfStudy) -> None:
+def test_retention_deletes_nothing_before_delivery_and_commitment(unfinished: JobOfStudy) -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert may_go(unfinished) == (False, False)
     assert may_go(done, unfinished) == (False, True), "other results are not waited for"
@@ -116,7 +116,7 @@ def history_goes(*jobs: JobOfStudy, last_event: float = 40, **rules: float | Non
     return history_may_go(study(*jobs), at(last_event), section, NOW)
 
 
-def test_a_history_may_be_deleted_after_history_days() -> None:
+def test_the_history_of_a_study_may_be_deleted_after_history_days() -> None:
     delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert history_goes(delivered)
     assert history_goes(), "of a study that no rule wanted, too"
@@ -133,7 +133,7 @@ def test_a_history_may_be_deleted_after_history_days() -> None:
         delivery(DeliveryState.DELIVERED, 40, needs_commitment=True),
     ],
 )
-def test_a_history_stays_if_a_destination_never_got_or_committed_to_the_results(
+def test_a_study_history_stays_if_a_destination_never_got_or_committed_to_the_results(
     never: DeliveryOfJob,
 ) -> None:
     delivered = delivery(DeliveryState.DELIVERED, 40)

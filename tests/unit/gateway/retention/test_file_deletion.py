@@ -96,7 +96,7 @@ def test_files_of_a_deleted_study_are_moved_and_then_removed(
     assert not is_leaving(database)
 
 
-def test_a_deletion_continues_after_a_crash(
+def test_the_deletion_of_a_study_continues_after_a_crash(
     leaving: FileDeletion, folder: Path, storage: Storage, database: Database, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -109,7 +109,7 @@ def test_a_deletion_continues_after_a_crash(
     assert [*folder.iterdir()] == []
 
 
-def test_a_file_whose_instance_came_again_stays(
+def test_the_deletion_of_a_study_leaves_a_file_whose_instance_came_again(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     stays, goes = keep(storage, ONE), keep(storage, SECOND)
@@ -123,7 +123,7 @@ def test_a_file_whose_instance_came_again_stays(
     assert not goes.exists()
 
 
-def test_a_moved_file_is_moved_back_if_its_instance_comes_again(
+def test_a_file_moved_for_deletion_is_moved_back_if_its_instance_comes_again(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -142,7 +142,7 @@ def test_a_moved_file_is_moved_back_if_its_instance_comes_again(
     assert not is_leaving(database)
 
 
-def test_a_file_that_is_being_received_is_not_moved(
+def test_a_file_that_is_being_received_is_not_moved_for_deletion(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     keep(storage, ONE)
@@ -160,7 +160,7 @@ def test_a_file_that_is_being_received_is_not_moved(
     assert not storage.path(ONE).exists()
 
 
-def test_no_file_is_moved_while_its_study_is_received_again(
+def test_no_file_is_moved_for_deletion_while_its_study_is_received_again(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -212,7 +212,7 @@ def test_files_that_can_not_be_deleted_do_not_delay_other_studies(
     assert "not_deleted" in logged.out + logged.err
 
 
-def test_a_job_folder_is_removed_with_its_content(
+def test_the_folder_of_a_deleted_job_is_removed_with_its_content(
     leaving: FileDeletion, folder: Path, storage: Storage
 ) -> None:
     job = storage.output_folder("j")
@@ -224,7 +224,9 @@ def test_a_job_folder_is_removed_with_its_content(
     assert [*folder.iterdir()] == []
 
 
-def test_the_rest_of_a_folder_is_removed_after_a_crash(leaving: FileDeletion, folder: Path) -> None:
+def test_the_rest_of_a_deleted_folder_is_removed_after_a_crash(
+    leaving: FileDeletion, folder: Path
+) -> None:
     (folder / "j").mkdir()
     (folder / "j" / "seg.dcm").write_text("")
     leaving.go_on()

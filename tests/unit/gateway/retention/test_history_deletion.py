@@ -56,7 +56,7 @@ def is_on_record(one: Box) -> list[bool]:
     return [one.count(table) > 0 for table in TABLES]
 
 
-def test_a_history_is_deleted_completely_but_the_newest_event_stays() -> None:
+def test_a_study_history_is_deleted_completely_but_the_newest_event_stays() -> None:
     with finished() as one:
         one.now += 29 * DAY
         one.apply()
@@ -68,7 +68,7 @@ def test_a_history_is_deleted_completely_but_the_newest_event_stays() -> None:
         assert events(one) == [EventKind.STARTED_UP], "else its number would be given again"
 
 
-def test_without_history_days_a_history_stays() -> None:
+def test_without_history_days_a_study_history_stays() -> None:
     with finished(history_days=None) as one:
         one.now += 100_000 * DAY
         one.apply()
@@ -76,7 +76,7 @@ def test_without_history_days_a_history_stays() -> None:
 
 
 @pytest.mark.parametrize("kept", ["sources_days", "results_days"])
-def test_a_history_stays_while_its_study_has_files(kept: str) -> None:
+def test_the_history_of_a_study_stays_while_it_has_files(kept: str) -> None:
     with box(**{**RULES, kept: None}) as one:
         deliver(one, "1.2", "j")
         one.apply()
@@ -88,7 +88,7 @@ def test_a_history_stays_while_its_study_has_files(kept: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "dead"])
-def test_a_history_stays_if_a_destination_did_not_get_the_results(state: str) -> None:
+def test_a_study_history_stays_if_a_destination_did_not_get_the_results(state: str) -> None:
     with finished(failed_days=1) as one:
         one.set(update(DELIVERIES).values(state=state))
         one.now += 100 * DAY
@@ -96,7 +96,7 @@ def test_a_history_stays_if_a_destination_did_not_get_the_results(state: str) ->
         assert is_on_record(one) == [True, True, True]
 
 
-def test_no_event_is_deleted_before_every_audit_place_has_it(tmp_path: Path) -> None:
+def test_retention_deletes_no_event_before_every_audit_place_has_it(tmp_path: Path) -> None:
     with finished() as one:
         one.settings = one.settings.model_copy(
             update={"audit": AuditSection.model_validate(AUDIT | {"file": tmp_path / "audit"})}
@@ -126,7 +126,7 @@ def test_a_study_that_is_received_again_keeps_its_history() -> None:
         assert is_on_record(one) == [True, True, True]
 
 
-def test_events_without_a_study_are_deleted_in_batches() -> None:
+def test_retention_deletes_events_without_a_study_in_batches() -> None:
     with box(history_days=30) as one:
         number = EVENTS_AT_ONCE + 10
         row = {

@@ -133,7 +133,7 @@ def _is_older(age: float, limit: float | None) -> bool:
     results_days=LIMITS,
     failed_days=LIMITS,
 )
-def test_only_files_that_the_rules_allow_are_deleted(
+def test_retention_deletes_only_files_that_the_rules_allow(
     jobs: list[SomeJob],
     received_days_ago: int,
     is_growing: bool,
@@ -166,7 +166,7 @@ def test_only_files_that_the_rules_allow_are_deleted(
         assert sorted(map(str, one.deletions("1.2"))) == sorted(expected)
 
 
-def test_a_study_is_deleted_step_by_step_after_delivery_and_commitment() -> None:
+def test_retention_deletes_a_study_step_by_step_after_delivery_and_commitment() -> None:
     with box(sources_days=2, results_days=4) as one:
         one.receive("1.2")
         one.pass_on("1.2", "j", destinations=("takes", "promises"))
@@ -191,7 +191,7 @@ def test_a_study_is_deleted_step_by_step_after_delivery_and_commitment() -> None
         assert one.jobs.job("j") is not None, "it stays on record"
 
 
-def test_a_study_that_is_received_again_is_not_deleted() -> None:
+def test_retention_does_not_delete_a_study_that_is_received_again() -> None:
     with box(sources_days=2) as one:
         again = one.receive("1.2")
         one.pass_on("1.2")
@@ -203,7 +203,7 @@ def test_a_study_that_is_received_again_is_not_deleted() -> None:
         assert [study.n_instances for study in one.ledger.growing_studies()] == [1]
 
 
-def test_an_interrupted_deletion_continues_after_the_next_start() -> None:
+def test_an_interrupted_deletion_of_a_study_continues_after_the_next_start() -> None:
     with box(sources_days=2, results_days=2) as one:
         one.receive("1.2")
         one.pass_on("1.2", "j")
@@ -223,7 +223,7 @@ def test_an_interrupted_deletion_continues_after_the_next_start() -> None:
         ]
 
 
-def test_a_transfer_is_deleted_with_the_last_of_its_studies() -> None:
+def test_retention_deletes_a_transfer_with_the_last_of_its_studies() -> None:
     with box(sources_days=2) as one:
         one.receive("1.2")
         one.receive("1.3")
@@ -237,7 +237,7 @@ def test_a_transfer_is_deleted_with_the_last_of_its_studies() -> None:
         assert one.count(TRANSFERS) == 0
 
 
-def test_the_input_of_a_job_stays_while_a_worker_still_has_the_job() -> None:
+def test_retention_keeps_the_input_of_a_job_while_a_worker_still_has_the_job() -> None:
     with box() as one:
         one.receive("1.2")
         one.pass_on("1.2", "j")
@@ -253,7 +253,7 @@ def test_the_input_of_a_job_stays_while_a_worker_still_has_the_job() -> None:
         assert one.has("j", "output")
 
 
-def test_a_job_that_was_just_retried_keeps_its_files() -> None:
+def test_retention_keeps_the_files_of_a_job_that_was_just_retried() -> None:
     with box(failed_days=2) as one:
         studies = [f"1.2.{number}" for number in range(AT_ONCE)]
         for study in studies:
@@ -285,7 +285,7 @@ def test_studies_that_must_stay_do_not_delay_the_deletion_of_others() -> None:
         assert one.count(STUDIES) == AT_ONCE + 5
 
 
-def test_a_held_study_keeps_its_files_until_a_user_decides() -> None:
+def test_retention_keeps_the_files_of_a_held_study_until_a_user_decides() -> None:
     with box(sources_days=5, results_days=5, failed_days=25) as one:
         one.receive("1.2")
         one.pass_on("1.2", "a", destinations=("takes",))
@@ -311,7 +311,7 @@ def test_a_held_study_keeps_its_files_until_a_user_decides() -> None:
         assert one.count(SET_ASIDE) == 0
 
 
-def test_results_stay_until_their_note_of_rejection_has_arrived() -> None:
+def test_retention_keeps_results_until_their_note_of_rejection_has_arrived() -> None:
     with box(results_days=5) as one:
         one.receive("1.2")
         one.pass_on("1.2", "a", destinations=("takes",))

@@ -34,7 +34,7 @@ def events(database: Database) -> list[tuple[str, str, str, str | None]]:
         return [tuple(row) for row in connection.execute(select(*columns))]
 
 
-def test_an_account_is_found_by_its_name_in_any_case(accounts: AccountList) -> None:
+def test_a_gateway_account_is_found_by_its_name_in_any_case(accounts: AccountList) -> None:
     accounts.add("Müller", Role.VIEWER, HASH, "root")
     found = accounts.find("MÜLLER")
     assert found is not None
@@ -46,7 +46,7 @@ def test_an_account_is_found_by_its_name_in_any_case(accounts: AccountList) -> N
 
 
 @pytest.mark.parametrize("name", ["", " anna", "anna ", "an\nna", "a" * 65, "<b>", "-", "a/b"])
-def test_a_name_that_would_be_hard_to_read_in_the_history_is_refused(
+def test_an_account_name_that_would_be_hard_to_read_in_the_history_is_refused(
     accounts: AccountList, name: str
 ) -> None:
     with pytest.raises(ConfigError, match="an account's name has 1 to 64"):
@@ -56,7 +56,9 @@ def test_a_name_that_would_be_hard_to_read_in_the_history_is_refused(
 @pytest.mark.parametrize(
     "name", ["a", "Dr. O'Neill-Müller", "anna.b@hospital.example", "山田 太郎"]
 )
-def test_names_of_people_and_addresses_are_allowed(accounts: AccountList, name: str) -> None:
+def test_names_of_people_and_addresses_are_allowed_as_account_names(
+    accounts: AccountList, name: str
+) -> None:
     accounts.add(name, Role.VIEWER, HASH, "root")
     assert [account.name for account in accounts.accounts()] == [name]
 
@@ -79,7 +81,7 @@ def test_the_last_administrator_is_neither_removed_nor_given_another_role(
     assert accounts.has_administrator()
 
 
-def test_one_of_two_administrators_stays_when_both_are_removed_at_the_same_time(
+def test_one_of_two_administrators_stays_when_both_accounts_are_removed_at_once(
     tmp_path: Path,
 ) -> None:
     with running_postgres() as postgres:
@@ -99,7 +101,7 @@ def test_one_of_two_administrators_stays_when_both_are_removed_at_the_same_time(
                 assert len(accounts.accounts()) == 1
 
 
-def test_an_account_that_is_not_there_is_named(accounts: AccountList) -> None:
+def test_an_account_that_does_not_exist_is_named_in_the_error(accounts: AccountList) -> None:
     changes: list[Callable[[], object]] = [
         lambda: accounts.remove("anna", "root"),
         lambda: accounts.set_role("anna", Role.VIEWER, "root"),
@@ -130,7 +132,7 @@ def test_each_change_of_an_account_is_recorded_with_the_user_who_made_it(
     ]
 
 
-def test_a_user_of_a_provider_keeps_the_account_and_gets_the_role_of_the_last_login(
+def test_an_identity_provider_user_keeps_the_account_and_gets_the_role_of_the_last_login(
     accounts: AccountList,
 ) -> None:
     first = accounts.log_in_provided("issuer 7", "carl", Role.VIEWER)
@@ -142,7 +144,7 @@ def test_a_user_of_a_provider_keeps_the_account_and_gets_the_role_of_the_last_lo
     assert promoted.stamp != first.stamp, "the earlier sessions have to end"
 
 
-def test_a_user_of_a_provider_never_gets_the_account_of_somebody_else(
+def test_a_user_of_an_identity_provider_never_gets_the_account_of_somebody_else(
     accounts: AccountList,
 ) -> None:
     accounts.add("anna", Role.ADMINISTRATOR, HASH, "root")
@@ -152,7 +154,7 @@ def test_a_user_of_a_provider_never_gets_the_account_of_somebody_else(
             accounts.log_in_provided("issuer 8", name, Role.VIEWER)
 
 
-def test_the_role_and_password_of_a_provider_s_user_are_changed_there(
+def test_the_role_and_password_of_an_identity_provider_s_user_are_changed_there(
     accounts: AccountList,
 ) -> None:
     accounts.log_in_provided("issuer 7", "carl", Role.VIEWER)

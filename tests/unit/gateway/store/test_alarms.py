@@ -67,7 +67,7 @@ def test_a_dead_job_raises_one_alarm_until_it_is_retried(
     assert open_subjects(alarms) == [(AlarmKind.JOB_DEAD, job)]
 
 
-def test_a_job_that_fails_and_is_retried_between_two_looks_is_told(
+def test_an_alarm_reports_a_job_that_fails_and_is_retried_between_two_looks(
     gateway: Filled, alarms: AlarmList, messages: AlarmMessages
 ) -> None:
     job = gateway.open_job("1.2")
@@ -133,7 +133,7 @@ def test_an_alarm_of_another_kind_is_sent_at_once(
     assert gathered(messages, 1.0) == (["disk"], [])
 
 
-def test_the_first_end_is_sent_at_once_and_a_flapping_destination_in_one_message(
+def test_the_end_of_an_alarm_is_sent_at_once_and_a_flapping_destination_in_one_message(
     alarms: AlarmList, messages: AlarmMessages
 ) -> None:
     alarms.update(AWAY, {"pacs": None})
@@ -164,7 +164,7 @@ def test_alarms_are_gathered_while_a_message_of_their_kind_can_t_be_sent(
     assert gathered(messages, 5 * WINDOW_SECONDS) == (["0", "1", "2", "3"], [])
 
 
-def test_a_message_keeps_its_id_and_content_until_it_was_sent(
+def test_an_alarm_message_keeps_its_id_and_content_until_it_was_sent(
     alarms: AlarmList, messages: AlarmMessages, gateway: Filled
 ) -> None:
     alarms.update(AWAY, {"pacs": None})
@@ -185,7 +185,7 @@ def test_a_message_keeps_its_id_and_content_until_it_was_sent(
     assert after_a_restart.count([WAY])[WAY, MessageState.SENT] == 1
 
 
-def test_a_clock_that_is_set_back_delays_no_message_for_long(
+def test_a_clock_that_is_set_back_delays_no_alarm_message_for_long(
     alarms: AlarmList, messages: AlarmMessages
 ) -> None:
     alarms.update(AWAY, {"pacs": None})
@@ -201,7 +201,7 @@ def test_a_clock_that_is_set_back_delays_no_message_for_long(
     assert messages.next(WAY, 0.0) is not None
 
 
-def test_each_way_gets_the_kinds_that_it_sends_and_a_new_way_no_ends_of_old_alarms(
+def test_each_way_gets_the_alarms_that_it_sends_and_a_new_way_no_ends_of_old_alarms(
     alarms: AlarmList, messages: AlarmMessages
 ) -> None:
     alarms.update(AWAY, {"pacs": None})

@@ -27,7 +27,7 @@ def gateway(tmp_path: Path) -> Iterator[Filled]:
         yield filled
 
 
-def test_jobs_are_counted_by_state_and_listed_by_group(gateway: Filled) -> None:
+def test_gateway_jobs_are_counted_by_state_and_listed_by_group(gateway: Filled) -> None:
     jobs = [gateway.open_job(f"1.2.{n}", is_urgent=n == 2) for n in range(6)]
     gateway.begin(jobs[3])
     gateway.succeed(jobs[4])
@@ -52,7 +52,7 @@ def test_jobs_are_counted_by_state_and_listed_by_group(gateway: Filled) -> None:
     assert second.state is JobState.QUEUED
 
 
-def test_deliveries_are_counted_for_each_destination(gateway: Filled) -> None:
+def test_gateway_deliveries_are_counted_for_each_destination(gateway: Filled) -> None:
     for n in range(3):
         job = gateway.open_job(f"1.2.{n}", destinations=("archive", "pacs"))
         gateway.succeed(job)
@@ -77,7 +77,7 @@ def test_deliveries_are_counted_for_each_destination(gateway: Filled) -> None:
     ]
 
 
-def test_a_study_is_listed_as_arriving_until_it_is_passed_on(
+def test_a_study_is_listed_on_the_gateway_page_as_arriving_until_it_is_passed_on(
     gateway: Filled, phantom_series: WrittenSeries
 ) -> None:
     study = gateway.receive(phantom_series.paths[0])

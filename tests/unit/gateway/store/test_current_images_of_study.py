@@ -25,7 +25,7 @@ INSTANCES = st.lists(
 
 
 @given(instances=INSTANCES, order=st.randoms(use_true_random=False))
-def test_the_order_of_instances_does_not_change_the_content_of_a_study(
+def test_the_order_of_instances_does_not_change_the_content_of_a_received_study(
     instances: list[KeptInstance], order: object
 ) -> None:
     shuffled = list(instances)
@@ -35,7 +35,7 @@ def test_the_order_of_instances_does_not_change_the_content_of_a_study(
 
 
 @given(INSTANCES)
-def test_each_instance_keeps_its_first_content_whatever_the_clock_says(
+def test_each_instance_of_a_study_keeps_its_first_content_whatever_the_clock_says(
     instances: list[KeptInstance],
 ) -> None:
     found = {kept.sop_instance_uid: kept for kept in current(instances)}
@@ -45,7 +45,7 @@ def test_each_instance_keeps_its_first_content_whatever_the_clock_says(
         assert kept.arrival >= found[kept.sop_instance_uid].arrival
 
 
-def test_a_study_that_grows_or_changes_has_another_digest() -> None:
+def test_a_received_study_that_grows_or_changes_has_another_digest() -> None:
     second = replace(ONE, sop_instance_uid="1.2.9")
     changed = replace(ONE, sha256="b" * 64, received_at=0.0, arrival=2)
     contents = ([ONE], [ONE, second], [changed], [ONE, changed])

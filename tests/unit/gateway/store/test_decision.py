@@ -137,17 +137,17 @@ def kinds_after(*kinds: DecisionKind) -> Sequence[DecisionKind]:
     return possible_kinds(decisions, is_doubted=False)
 
 
-def test_after_a_final_decision_only_a_withdrawal_or_a_comment_is_possible() -> None:
+def test_after_a_final_decision_on_results_only_a_withdrawal_or_a_comment_is_possible() -> None:
     for kind in FINAL_KINDS:
         assert kinds_after(kind) == (DecisionKind.WITHDRAWN, DecisionKind.COMMENTED)
 
 
-def test_a_comment_decides_nothing() -> None:
+def test_a_comment_on_results_decides_nothing() -> None:
     assert kinds_after(DecisionKind.COMMENTED) == kinds_after()
     assert current_decision([decision(1, DecisionKind.COMMENTED)]) is None
 
 
-def test_a_withdrawn_decision_holds_no_longer() -> None:
+def test_a_withdrawn_decision_on_results_holds_no_longer() -> None:
     first = decision(1, DecisionKind.ACCEPTED)
     assert current_decision([first]) == first
     assert current_decision([first, decision(2, DecisionKind.WITHDRAWN, 1)]) is None

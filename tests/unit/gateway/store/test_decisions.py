@@ -71,7 +71,7 @@ def follow(decisions: DecisionList, new: NewDecision, kind: DecisionKind, form: 
     return decisions.decide(replace(new, form=form, kind=kind, seen=last, reason="because"))
 
 
-def test_a_decision_has_an_event_that_names_who_decided_and_why(
+def test_a_decision_on_results_has_an_event_that_names_who_decided_and_why(
     decisions: DecisionList, database: Database
 ) -> None:
     assert decisions.decide(replace(REJECT, address="192.0.2.7"))
@@ -86,7 +86,7 @@ def test_a_decision_has_an_event_that_names_who_decided_and_why(
     assert decision.at == event.at
 
 
-def test_a_form_that_is_sent_again_decides_once(
+def test_a_decision_form_about_results_that_is_sent_again_decides_once(
     decisions: DecisionList, database: Database
 ) -> None:
     assert decisions.decide(REJECT)
@@ -95,7 +95,9 @@ def test_a_form_that_is_sent_again_decides_once(
     assert deliveries(database) == [("pacs", 0), ("pacs", 1), ("second", 0), ("second", 1)]
 
 
-def test_of_decisions_at_the_same_moment_the_first_one_holds(decisions: DecisionList) -> None:
+def test_of_decisions_on_results_at_the_same_moment_the_first_one_holds(
+    decisions: DecisionList,
+) -> None:
     forms = [replace(ACCEPT, form=f"form{n}", who=f"user{n}") for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
         done = [*pool.map(decisions.decide, forms)]
@@ -103,7 +105,7 @@ def test_of_decisions_at_the_same_moment_the_first_one_holds(decisions: Decision
     assert len(decisions.of_job(JOB_ID)) == 1
 
 
-def test_a_decision_about_a_page_that_is_out_of_date_is_refused(
+def test_a_decision_on_results_about_a_page_that_is_out_of_date_is_refused(
     decisions: DecisionList, database: Database
 ) -> None:
     assert decisions.decide(ACCEPT)
@@ -113,7 +115,7 @@ def test_a_decision_about_a_page_that_is_out_of_date_is_refused(
     assert len(decided(database)) == 1
 
 
-def test_an_acceptance_without_a_report_delivers_nothing(
+def test_an_acceptance_of_results_without_a_report_delivers_nothing(
     decisions: DecisionList, database: Database
 ) -> None:
     assert decisions.decide(ACCEPT)
@@ -151,7 +153,9 @@ def test_a_withdrawn_release_holds_the_results_and_rejects_what_was_sent(
     assert deliveries(database) == [("pacs", 0), ("pacs", 2), ("pacs", 3)]
 
 
-def test_a_withdrawn_rejection_delivers_copies(decisions: DecisionList, database: Database) -> None:
+def test_a_withdrawn_rejection_of_results_delivers_copies(
+    decisions: DecisionList, database: Database
+) -> None:
     decisions.decide(REJECT)
     assert follow(decisions, REJECT, DecisionKind.WITHDRAWN, "w1")
     first, second = decisions.steps(JOB_ID)
@@ -187,7 +191,7 @@ def test_held_results_that_are_rejected_are_sent_nowhere(
     assert deliveries(database) == []
 
 
-def test_decisions_belong_to_the_results_that_were_shown(
+def test_decisions_of_people_belong_to_the_results_that_were_shown(
     held: DecisionList, database: Database
 ) -> None:
     held.decide(REJECT)
@@ -199,7 +203,7 @@ def test_decisions_belong_to_the_results_that_were_shown(
     assert held.decide(replace(ACCEPT, form="a2", run=2))
 
 
-def test_the_decisions_of_a_deleted_history_are_deleted(
+def test_the_decisions_on_results_of_a_deleted_history_are_deleted(
     decisions: DecisionList, database: Database
 ) -> None:
     decisions.decide(replace(REJECT, structures=("liver", "spleen"), findings=("SMALL",)))

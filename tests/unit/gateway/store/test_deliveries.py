@@ -43,7 +43,7 @@ def told(database: Database) -> list[tuple[EventKind, str | None, str | None]]:
     return [(event.kind, event.who, event.detail) for event in events]
 
 
-def test_each_destination_has_its_own_delivery(deliveries: DeliveryList) -> None:
+def test_a_job_has_its_own_delivery_for_each_destination(deliveries: DeliveryList) -> None:
     one = stand(deliveries)
     assert (one.state, one.attempts, one.run) == (DeliveryState.WAITING, 0, 1)
     assert one.study_instance_uid == "1.2"
@@ -81,7 +81,7 @@ def test_a_finished_delivery_is_neither_repeated_nor_retried(
     assert told(database) == [(EventKind.DELIVERED, None, None)]
 
 
-def test_a_delivery_that_fails_is_postponed_given_up_and_retried(
+def test_a_delivery_of_results_that_fails_is_postponed_given_up_and_retried(
     deliveries: DeliveryList, database: Database
 ) -> None:
     assert deliveries.postpone(stand(deliveries), "it is down", 50.0)
@@ -113,7 +113,7 @@ def test_a_delivery_that_fails_is_postponed_given_up_and_retried(
         lambda deliveries, one: deliveries.retry(one, "anna"),
     ],
 )
-def test_an_outdated_delivery_can_not_be_changed(
+def test_an_outdated_delivery_of_results_can_not_be_changed(
     deliveries: DeliveryList, database: Database, act: Callable[[DeliveryList, Delivery], bool]
 ) -> None:
     old = stand(deliveries)

@@ -29,7 +29,7 @@ def everything(database: Database) -> list[Event]:
     return [event for _, event in events_after(database, 0, 1000)]
 
 
-def test_a_transfer_has_one_event_for_each_of_its_studies(
+def test_a_transfer_of_several_studies_is_recorded_as_one_event_for_each_study(
     database: Database, ledger: Ledger
 ) -> None:
     later = replace(ONE, sop_instance_uid="1.2.9", transfer="second", received_at=2000.0)
@@ -59,7 +59,7 @@ def test_a_transfer_that_a_crash_left_unrecorded_is_recorded_at_the_next_start(
     assert [event.transfer for event in history(database, "1.2")] == ["first", "second"]
 
 
-def test_a_flood_of_rejections_stores_a_limited_number_of_events(database: Database) -> None:
+def test_a_flood_of_rejected_senders_stores_a_limited_number_of_events(database: Database) -> None:
     for _ in range(3):
         record_rejected(database, "STRANGER", "not one of receive.senders", "10.0.0.9")
     assert len(everything(database)) == 1
@@ -70,14 +70,16 @@ def test_a_flood_of_rejections_stores_a_limited_number_of_events(database: Datab
     assert len(everything(database)) == SELDOM_AT_MOST
 
 
-def test_a_flood_of_one_kind_of_event_does_not_suppress_other_kinds(database: Database) -> None:
+def test_a_flood_of_one_kind_of_recorded_event_does_not_suppress_other_kinds(
+    database: Database,
+) -> None:
     for number in range(SELDOM_AT_MOST):
         record_rejected(database, f"STRANGER{number}", "not one of receive.senders")
     record_refused(database, "CT1", "an instance is larger than receive.max_instance_mb")
     assert everything(database)[-1].kind is EventKind.REFUSED
 
 
-def test_a_name_given_by_a_stranger_is_cut_and_made_printable(
+def test_a_name_given_by_a_stranger_is_cut_and_made_printable_in_its_event(
     database: Database,
 ) -> None:
     record_login_failed(database, "eve\x00\n" + "e" * 500, "10.0.0.9")
@@ -85,7 +87,7 @@ def test_a_name_given_by_a_stranger_is_cut_and_made_printable(
     assert event.who == ("eve??" + "e" * 500)[:64]
 
 
-def test_a_user_who_is_locked_out_causes_a_security_alert_as_well(database: Database) -> None:
+def test_a_user_who_is_locked_out_causes_a_security_alert_event_as_well(database: Database) -> None:
     record_login_failed(database, "eve", "10.0.0.9")
     record_login_failed(database, "eve", "10.0.0.9", is_locked_out=True)
     failed, locked_out, alert = everything(database)
@@ -97,7 +99,7 @@ def test_a_user_who_is_locked_out_causes_a_security_alert_as_well(database: Data
     assert (alert.kind, alert.who) == (EventKind.REFUSED, "10.0.0.9")
 
 
-def test_every_login_start_and_shutdown_is_recorded(database: Database) -> None:
+def test_every_login_start_and_shutdown_is_recorded_as_an_event(database: Database) -> None:
     for _ in range(2):
         record_started_up(database, "receive")
         record_logged_in(database, "anna", "10.0.0.7")
@@ -116,7 +118,7 @@ def test_a_study_page_that_is_reloaded_counts_as_one_view(database: Database) ->
     assert [event.who for event in history(database, "1.3")] == ["anna"]
 
 
-def test_events_are_read_in_batches_after_a_given_event(database: Database) -> None:
+def test_recorded_events_are_read_in_batches_after_a_given_event(database: Database) -> None:
     with database.transaction() as connection:
         for kind in (EventKind.COMPLETE, EventKind.QUEUED, EventKind.STARTED):
             record(connection, kind, "1.2", object_kind=ObjectKind.STUDY)

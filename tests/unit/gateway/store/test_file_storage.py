@@ -26,32 +26,34 @@ def keep(storage: Storage, content: bytes = CONTENT) -> None:
     storage.keep(receive(storage, content), INSTANCE.study_instance_uid, INSTANCE.sha256)
 
 
-def test_a_stored_file_is_in_the_folder_of_its_study(storage: Storage) -> None:
+def test_the_file_storage_keeps_a_file_in_the_folder_of_its_study(storage: Storage) -> None:
     keep(storage)
     path = storage.path(INSTANCE)
     assert path.read_bytes() == CONTENT
     assert path.parent == storage.study_folder(INSTANCE.study_instance_uid)
 
 
-def test_no_uid_is_part_of_a_path(storage: Storage) -> None:
+def test_no_uid_is_part_of_a_path_in_the_file_storage(storage: Storage) -> None:
     assert storage.study_folder("../../etc").parent == storage.study_folder("1.2").parent
 
 
-def test_an_existing_file_is_never_replaced(storage: Storage) -> None:
+def test_the_file_storage_never_replaces_an_existing_file(storage: Storage) -> None:
     keep(storage)
     inode = storage.path(INSTANCE).stat().st_ino
     keep(storage)
     assert storage.path(INSTANCE).stat().st_ino == inode
 
 
-def test_files_without_a_row_in_the_ledger_are_found(storage: Storage, ledger: Ledger) -> None:
+def test_the_file_storage_finds_files_without_a_row_in_the_ledger(
+    storage: Storage, ledger: Ledger
+) -> None:
     keep(storage)
     assert storage.not_on_record(ledger) == [storage.path(INSTANCE)]
     ledger.add([INSTANCE])
     assert not storage.not_on_record(ledger)
 
 
-def test_old_partial_files_are_removed(storage: Storage) -> None:
+def test_old_partial_files_are_removed_from_the_file_storage(storage: Storage) -> None:
     old = receive(storage, b"half")
     os.utime(old, (0, 0))
     new = storage.incoming / "new.dcm"

@@ -62,7 +62,7 @@ def told(database: Database) -> list[EventKind]:
     return [event.kind for event in history(database, STUDY.study_instance_uid)]
 
 
-def test_a_new_job_is_stored_as_it_was_opened(jobs: JobList) -> None:
+def test_a_new_gateway_job_is_stored_as_it_was_opened(jobs: JobList) -> None:
     before = time.time()
     assert jobs.open(STUDY, [NEW], "1 instances") == [NEW.job_id]
     job = stand(jobs)
@@ -74,7 +74,9 @@ def test_a_new_job_is_stored_as_it_was_opened(jobs: JobList) -> None:
     assert jobs.unqueued() == [job] == list(jobs.jobs()) == list(jobs.of_study("1.2"))
 
 
-def test_every_change_of_a_job_is_recorded_as_an_event(jobs: JobList, database: Database) -> None:
+def test_every_change_of_a_gateway_job_is_recorded_as_an_event(
+    jobs: JobList, database: Database
+) -> None:
     jobs.open(STUDY, [NEW], "40 instances")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.postpone(NEW.job_id, "out of memory", 0.0)
@@ -105,7 +107,7 @@ def test_every_change_of_a_job_is_recorded_as_an_event(jobs: JobList, database: 
     assert outcomes[EventKind.DEAD] is Outcome.SERIOUS_FAILURE
 
 
-def test_a_study_that_no_rule_matches_is_passed_on_without_jobs(
+def test_a_study_that_no_rule_matches_is_passed_on_by_the_gateway_without_jobs(
     jobs: JobList, ledger: Ledger, database: Database
 ) -> None:
     ledger.add([ONE])
@@ -114,7 +116,7 @@ def test_a_study_that_no_rule_matches_is_passed_on_without_jobs(
     assert told(database) == [EventKind.COMPLETE, EventKind.NOT_WANTED]
 
 
-def test_the_same_content_makes_no_second_job(jobs: JobList, database: Database) -> None:
+def test_the_same_content_of_a_study_makes_no_second_job(jobs: JobList, database: Database) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     before = stand(jobs)
@@ -139,7 +141,7 @@ def test_a_study_that_grows_supersedes_the_waiting_job_of_the_same_rule(
     assert jobs.begin(NEW.job_id, 1, "host-1") is None
 
 
-def test_a_segmented_job_is_not_superseded(jobs: JobList) -> None:
+def test_a_segmented_job_is_not_superseded_by_a_study_that_grows(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.succeed(NEW.job_id, [SEG])
@@ -147,7 +149,9 @@ def test_a_segmented_job_is_not_superseded(jobs: JobList) -> None:
     assert stand(jobs).state is JobState.SEGMENTED
 
 
-def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: Database) -> None:
+def test_success_of_a_job_opens_a_delivery_to_each_destination(
+    jobs: JobList, database: Database
+) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     assert jobs.succeed(NEW.job_id, [SEG, REPORT])
@@ -188,7 +192,7 @@ def test_results_that_are_held_back_are_not_delivered(jobs: JobList, database: D
         (Verdict.REJECT, ["Swapped."], "study", "Rejected by quality control: Swapped."),
     ],
 )
-def test_the_verdict_decides_where_results_go(
+def test_the_verdict_of_quality_control_decides_where_results_go(
     jobs: JobList,
     database: Database,
     verdict: Verdict,
@@ -249,7 +253,7 @@ def test_results_of_a_worker_count_although_the_queue_had_lost_the_job(jobs: Job
     assert jobs.succeed(NEW.job_id, [SEG], begun=begun)
 
 
-def test_progress_is_stored_only_for_a_running_job(jobs: JobList) -> None:
+def test_job_progress_is_stored_only_for_a_job_that_runs(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.progress(NEW.job_id, "segment", 1, 9)
     assert stand(jobs).stage is None
@@ -259,7 +263,7 @@ def test_progress_is_stored_only_for_a_running_job(jobs: JobList) -> None:
     assert (job.stage, job.tiles_done, job.tiles) == ("segment", 2, 9)
 
 
-def test_jobs_are_listed_in_pages_newest_first(jobs: JobList) -> None:
+def test_stored_gateway_jobs_are_listed_in_pages_newest_first(jobs: JobList) -> None:
     names = [f"{n:064d}" for n in range(5)]
     for name in names:
         jobs.open(STUDY, [replace(NEW, job_id=name, rule=name[-1])], "")

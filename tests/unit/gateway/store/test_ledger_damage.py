@@ -94,7 +94,7 @@ def test_a_repaired_ledger_is_used_again(
 
 
 @DAMAGES
-def test_damage_found_while_running_stops_every_process_from_acknowledging(
+def test_ledger_damage_found_while_running_stops_every_process_from_acknowledging(
     settings: GatewaySettings,
     database: Database,
     file: Path,

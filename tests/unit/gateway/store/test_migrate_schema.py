@@ -51,7 +51,7 @@ def downgrade(url: str, version: str) -> None:
 
 # An index of an expression is not compared.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
-def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+def test_the_database_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
             Database(url).close()
@@ -61,7 +61,7 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
                 assert found.scalars().all() == [LAYOUT]
 
 
-def test_the_newest_migration_is_the_layout_of_the_code() -> None:
+def test_the_newest_database_migration_is_the_layout_of_the_code() -> None:
     config = Config()
     config.set_main_option(
         "script_location", str(Path(migrate_schema.__file__).parent / "migrations")
@@ -93,7 +93,7 @@ def test_a_ledger_of_a_later_version_is_refused_and_left_unchanged(tmp_path: Pat
     assert content(file) == before
 
 
-def test_a_downgrade_to_an_unknown_version_is_refused(old_ledger: Path) -> None:
+def test_a_downgrade_of_the_database_to_an_unknown_version_is_refused(old_ledger: Path) -> None:
     with pytest.raises(ConfigError, match=r"version 0\.0\.9: choose one of 0\.1\.0"):
         downgrade(f"sqlite:///{old_ledger}", "0.0.9")
 
@@ -138,7 +138,9 @@ _INSERT_OLD = text(
 _SELECT_OLD = text("SELECT what, job_id, who, detail FROM events ORDER BY event_id")
 
 
-def test_stored_events_are_converted_to_typed_columns_and_back(tmp_path: Path) -> None:
+def test_a_migration_of_the_database_converts_stored_events_to_typed_columns_and_back(
+    tmp_path: Path,
+) -> None:
     names = ("what", "job_id", "who", "detail")
     rows = [dict(zip(names, row, strict=True)) for row in CONVERTED]
     with running_postgres() as postgres:
@@ -181,7 +183,9 @@ DELIVERED_BEFORE = {
 }
 
 
-def test_waiting_notes_of_rejection_get_deliveries_of_their_own(tmp_path: Path) -> None:
+def test_a_migration_of_the_database_gives_waiting_notes_of_rejection_their_deliveries(
+    tmp_path: Path,
+) -> None:
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
             Database(url).close()
@@ -212,7 +216,7 @@ def test_waiting_notes_of_rejection_get_deliveries_of_their_own(tmp_path: Path) 
             }
 
 
-def test_a_downgrade_removes_accounts_and_events_that_the_earlier_version_can_not_read(
+def test_a_database_downgrade_removes_accounts_and_events_the_old_version_can_not_read(
     tmp_path: Path,
 ) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"

@@ -11,7 +11,7 @@ def polled(database: Database) -> PolledStudies:
     return PolledStudies(database, "archive:8042")
 
 
-def test_the_time_of_the_first_poll_does_not_change(
+def test_the_time_of_the_first_poll_of_orthanc_does_not_change(
     polled: PolledStudies, database: Database
 ) -> None:
     before = time.time()
@@ -21,7 +21,7 @@ def test_the_time_of_the_first_poll_does_not_change(
     assert PolledStudies(database, "archive:8043").begun_at() > first
 
 
-def test_the_last_settled_version_of_a_study_is_stored(
+def test_the_last_settled_version_of_a_polled_study_is_stored(
     polled: PolledStudies, database: Database
 ) -> None:
     polled.settle("one", "20261126T103000")
@@ -32,7 +32,9 @@ def test_the_last_settled_version_of_a_study_is_stored(
     assert PolledStudies(database, "archive:8043").studies() == {}
 
 
-def test_only_the_given_study_is_forgotten(polled: PolledStudies, database: Database) -> None:
+def test_only_the_given_polled_study_is_forgotten(
+    polled: PolledStudies, database: Database
+) -> None:
     other = PolledStudies(database, "archive:8043")
     for item in (polled, other):
         item.settle("one", "1")

@@ -36,7 +36,7 @@ def finds(typed: str, *stored: str) -> bool:
         ("A_1", "A_1"),
     ],
 )
-def test_a_name_or_id_is_found_however_it_is_typed(typed: str, stored: str) -> None:
+def test_the_study_search_finds_a_name_or_id_however_it_is_typed(typed: str, stored: str) -> None:
     assert finds(typed, stored)
 
 
@@ -44,16 +44,18 @@ def test_a_name_or_id_is_found_however_it_is_typed(typed: str, stored: str) -> N
     ("typed", "stored"),
     [("uller", "Müller^Eva"), ("Müller Max", "Müller^Eva"), ("0815", "47110815"), ("x", "")],
 )
-def test_a_word_is_not_found_by_its_middle_or_by_another_word(typed: str, stored: str) -> None:
+def test_the_study_search_does_not_find_a_word_by_its_middle_or_by_another_word(
+    typed: str, stored: str
+) -> None:
     assert not finds(typed, stored)
 
 
 @pytest.mark.parametrize("typed", ["", "  ", "^=", "%"])
-def test_what_has_no_word_searches_for_nothing(typed: str) -> None:
+def test_a_study_search_text_without_a_word_searches_for_nothing(typed: str) -> None:
     assert search_patterns(typed) == []
 
 
-def test_wildcards_of_sql_in_what_a_user_types_have_no_effect() -> None:
+def test_wildcards_of_sql_in_the_study_search_have_no_effect() -> None:
     (forms,) = search_patterns("a_%")
     assert forms == ["% a\\_%"]
     assert re.fullmatch(r"(?: \w+)+", search_words("a%'; DROP\0"))

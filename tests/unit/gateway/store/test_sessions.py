@@ -39,7 +39,7 @@ def add(database: Database, name: str = "anna") -> Account:
     return accounts.require(name)
 
 
-def test_a_session_ends_when_its_user_is_idle(
+def test_a_login_session_ends_when_its_user_is_idle(
     database: Database, sessions: SessionList, clock: Clock
 ) -> None:
     begin = clock.now
@@ -53,7 +53,7 @@ def test_a_session_ends_when_its_user_is_idle(
     assert sessions.find(token, is_acting=True) is None
 
 
-def test_a_session_ends_after_its_longest_time_although_its_user_acts(
+def test_a_login_session_ends_after_its_longest_time_although_its_user_acts(
     database: Database, sessions: SessionList, clock: Clock
 ) -> None:
     begin = clock.now
@@ -65,7 +65,7 @@ def test_a_session_ends_after_its_longest_time_although_its_user_acts(
     assert found == [True] * 20 + [False]
 
 
-def test_a_session_ends_when_the_clock_is_set_back(
+def test_a_login_session_ends_when_the_clock_is_set_back(
     database: Database, sessions: SessionList, clock: Clock
 ) -> None:
     token = sessions.open(add(database), "10.0.0.1").token
@@ -73,7 +73,7 @@ def test_a_session_ends_when_the_clock_is_set_back(
     assert sessions.find(token, is_acting=True) is None
 
 
-def test_closing_a_session_ends_only_that_session(
+def test_closing_a_login_session_ends_only_that_session(
     database: Database, sessions: SessionList
 ) -> None:
     account = add(database)
@@ -86,7 +86,7 @@ def test_closing_a_session_ends_only_that_session(
     assert sessions.counts() == {account.key: 1}
 
 
-def test_a_session_that_opens_while_its_account_changes_is_never_valid(
+def test_a_login_session_that_opens_while_its_account_changes_is_never_valid(
     database: Database, sessions: SessionList
 ) -> None:
     accounts, before = AccountList(database), add(database)
@@ -98,7 +98,9 @@ def test_a_session_that_opens_while_its_account_changes_is_never_valid(
     assert sessions.find(token, is_acting=True) is None
 
 
-def test_the_database_holds_no_token(database: Database, sessions: SessionList) -> None:
+def test_the_database_holds_no_token_of_a_login_session(
+    database: Database, sessions: SessionList
+) -> None:
     tokens = [
         sessions.open(add(database), "10.0.0.1").token,
         sessions.open_by_proxy("bert", Role.OPERATOR, "10.0.0.2").token,
@@ -109,7 +111,7 @@ def test_the_database_holds_no_token(database: Database, sessions: SessionList) 
     assert not any(token in str(rows) for token in tokens)
 
 
-def test_a_session_by_a_proxy_has_the_user_and_role_of_the_proxy(
+def test_a_login_session_by_a_proxy_has_the_user_and_role_of_the_proxy(
     database: Database, sessions: SessionList
 ) -> None:
     opened = sessions.open_by_proxy("bert", Role.OPERATOR, "10.0.0.2")

@@ -93,18 +93,22 @@ QUERIES: dict[str, tuple[StudyQuery, list[str]]] = {
 }
 
 
-def test_studies_are_found_by_each_condition_and_by_all_together(index: StudyIndex) -> None:
+def test_the_study_search_finds_studies_by_each_condition_and_by_all_together(
+    index: StudyIndex,
+) -> None:
     for label, (query, names) in QUERIES.items():
         found = index.search(query, limit=10)
         assert found == [FOUND[name] for name in names], label
 
 
-def test_each_page_of_a_search_continues_the_one_before(index: StudyIndex) -> None:
+def test_each_page_of_a_study_search_continues_the_one_before(index: StudyIndex) -> None:
     pages = [index.search(StudyQuery(), limit=1, offset=offset) for offset in range(3)]
     assert pages == [[FOUND["eva"]], [ADAM], []]
 
 
-def test_a_study_that_has_grown_or_changed_is_indexed_again(database: Database) -> None:
+def test_a_study_that_has_grown_or_changed_is_indexed_for_the_search_again(
+    database: Database,
+) -> None:
     index, ledger = filled(database), Ledger(database)
     assert index.count_unindexed() == 0
     ledger.add([SECOND])
@@ -122,7 +126,7 @@ def test_a_study_that_has_grown_or_changed_is_indexed_again(database: Database) 
     assert changed.patient_name == "New"
 
 
-def test_the_jobs_of_found_studies_are_listed(index: StudyIndex) -> None:
+def test_the_study_search_lists_the_jobs_of_found_studies(index: StudyIndex) -> None:
     jobs = index.jobs_of([EVA.study_instance_uid, ADAM.study_instance_uid])
     assert [job.rule for job in jobs[EVA.study_instance_uid]] == ["ct"]
     assert jobs[ADAM.study_instance_uid] == []

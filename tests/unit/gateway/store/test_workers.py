@@ -13,7 +13,7 @@ def worker_list(database: Database) -> WorkerList:
     return WorkerList(database)
 
 
-def test_a_worker_is_listed_until_it_ends(worker_list: WorkerList) -> None:
+def test_a_gateway_worker_is_listed_until_it_ends(worker_list: WorkerList) -> None:
     before = time.time()
     worker_list.see("host-2", "cpu", None)
     worker_list.see("host-1", "cuda:1", "a" * 64)
@@ -30,7 +30,7 @@ def test_a_worker_is_listed_until_it_ends(worker_list: WorkerList) -> None:
     assert [worker.worker for worker in worker_list.workers()] == ["host-2"]
 
 
-def test_a_silent_worker_is_lost_until_it_reports_again(
+def test_a_silent_gateway_worker_is_lost_until_it_reports_again(
     worker_list: WorkerList, database: Database
 ) -> None:
     worker_list.see("host-1", "cpu", None)
@@ -45,7 +45,9 @@ def test_a_silent_worker_is_lost_until_it_reports_again(
     assert worker_list.lost(30.0) == set()
 
 
-def test_a_pause_is_stored_for_all_processes(worker_list: WorkerList, database: Database) -> None:
+def test_a_pause_of_the_gateway_is_stored_for_all_processes(
+    worker_list: WorkerList, database: Database
+) -> None:
     assert not worker_list.is_paused()
     for is_paused in (True, True, False, False, True):
         worker_list.pause("anna", is_paused=is_paused)

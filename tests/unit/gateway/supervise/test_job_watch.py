@@ -61,7 +61,9 @@ def test_a_job_that_hangs_its_worker_is_dead_after_its_attempts(
     assert (job.state, job.attempts, job.reason) == (state, attempts, reason)
 
 
-def test_a_job_of_a_worker_on_another_machine_is_not_changed(gateway: Filled) -> None:
+def test_the_supervisor_does_not_change_a_job_of_a_worker_on_another_machine(
+    gateway: Filled,
+) -> None:
     job = settled(gateway, begun(gateway, worker="box-2"), Loss(reason="its worker hung"))
     assert (job.state, job.worker) == (JobState.RUNNING, "box-2")
 
@@ -110,7 +112,9 @@ def test_a_gateway_that_was_drained_before_its_start_stays_up_until_it_is_resume
     ]
 
 
-def test_a_drain_that_a_crash_interrupted_goes_on_at_the_next_start(gateway: Filled) -> None:
+def test_a_drain_of_the_gateway_that_a_crash_interrupted_goes_on_at_the_next_start(
+    gateway: Filled,
+) -> None:
     job_id = gateway.open_job("1.2")
     gateway.worker_list.drain("anna")
     watch = JobWatch(gateway.database, WorkSection(), [WORKER])

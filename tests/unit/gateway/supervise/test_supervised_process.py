@@ -41,7 +41,7 @@ def page(folder: Path, table: HeartbeatTable, **limits: float) -> SupervisedProc
     return SupervisedProcess(["web", "--config", str(file)], Limits(**given), table, 0)
 
 
-def test_a_process_that_uses_too_much_memory_is_restarted(
+def test_the_supervisor_restarts_a_process_that_uses_too_much_memory(
     tmp_path: Path, table: HeartbeatTable
 ) -> None:
     process, clock = page(tmp_path, table, memory_bytes=3e6), UnpausedClock()
@@ -67,7 +67,7 @@ input()
 """
 
 
-def test_the_memory_of_a_process_and_its_children_is_measured() -> None:
+def test_the_supervisor_measures_the_memory_of_a_process_and_its_children() -> None:
     """Of a process of its own: this one frees memory of other tests meanwhile."""
     held_bytes = 60_000_000
     with subprocess.Popen(
@@ -89,7 +89,9 @@ def test_the_memory_of_a_process_and_its_children_is_measured() -> None:
     assert used_bytes(2**22 + 1) == 0, "no such process"
 
 
-def test_systemd_is_notified_at_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supervisor_notifies_systemd_at_its_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notify_systemd(READY)  # nobody asked
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))

@@ -14,7 +14,7 @@ from tests.servers import require_program
 UNIT = REPOSITORY / "deploy" / "gateway" / "totalmap-gateway.service"
 
 
-def test_the_unit_restarts_a_failed_gateway_and_not_a_drained_one() -> None:
+def test_the_systemd_unit_restarts_a_failed_gateway_and_not_a_drained_one() -> None:
     lines = [line for line in UNIT.read_text().splitlines() if line and line[0] not in "#["]
     settings = dict(line.split("=", 1) for line in lines)
     assert (settings["Type"], settings["UMask"]) == ("notify", "0077")
@@ -49,13 +49,15 @@ def analyze(*words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=False)
 
 
-def test_systemd_accepts_the_unit_and_each_drop_in_without_a_warning(installed: Path) -> None:
+def test_systemd_accepts_the_gateway_unit_and_each_drop_in_without_a_warning(
+    installed: Path,
+) -> None:
     done = analyze("verify", "--man=no", installed)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if "totalmap-gateway" in line] == []
 
 
-def test_systemd_rates_the_exposure_of_the_unit_as_ok(installed: Path) -> None:
+def test_systemd_rates_the_exposure_of_the_gateway_unit_as_ok(installed: Path) -> None:
     """Below 5.0 is OK; docs/operations.md names the present rates."""
     limit = "--threshold=22"  # in tenths
     done = analyze("security", "--offline=true", "--no-pager", limit, installed)
@@ -63,7 +65,7 @@ def test_systemd_rates_the_exposure_of_the_unit_as_ok(installed: Path) -> None:
     assert "Overall exposure level for totalmap-gateway.service" in done.stdout
 
 
-def test_the_gpu_drop_in_opens_the_devices_of_nvidia_alone() -> None:
+def test_the_gpu_drop_in_of_the_systemd_unit_opens_the_devices_of_nvidia_alone() -> None:
     lines = (UNIT.parent / "drop-ins" / "gpu.conf").read_text().splitlines()
     assert [line for line in lines if "Device" in line and line[0] != "#"] == [
         *("PrivateDevices=false", "DevicePolicy=closed", "DeviceAllow=char-nvidia* rw")

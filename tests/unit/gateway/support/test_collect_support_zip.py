@@ -90,7 +90,7 @@ def unpacked(file: Path) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("gateway")
-def test_the_archive_holds_no_patient_data_no_secret_and_no_name(file: Path) -> None:
+def test_the_support_archive_holds_no_patient_data_no_secret_and_no_name(file: Path) -> None:
     done = run(file)
     assert done.exit_code == 0, done.output
     texts = unpacked(file)
@@ -102,7 +102,7 @@ def test_the_archive_holds_no_patient_data_no_secret_and_no_name(file: Path) -> 
 
 
 @pytest.mark.usefixtures("gateway")
-def test_the_archive_says_what_a_developer_needs(file: Path) -> None:
+def test_the_support_archive_says_what_a_developer_needs(file: Path) -> None:
     run(file)
     texts = unpacked(file)
     manifest = texts["READ-ME-FIRST.txt"]
@@ -137,7 +137,7 @@ def test_the_archive_says_what_a_developer_needs(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("gateway")
-def test_titles_and_hosts_stay_if_the_user_wants_it(file: Path) -> None:
+def test_titles_and_hosts_stay_in_the_support_archive_if_the_user_wants_it(file: Path) -> None:
     assert run(file, "--keep-nodes").exit_code == 0
     texts = unpacked(file)
     assert "ae_title: KLINIKPACS" in texts["settings.yaml"]
@@ -146,7 +146,7 @@ def test_titles_and_hosts_stay_if_the_user_wants_it(file: Path) -> None:
     assert "geheim" not in "".join(texts.values())
 
 
-def test_a_gateway_with_wrong_settings_and_a_damaged_ledger_is_described_as_well(
+def test_a_support_archive_also_describes_wrong_settings_and_a_damaged_ledger(
     file: Path, gateway: Filled
 ) -> None:
     gateway.database.close()
@@ -165,7 +165,7 @@ def test_a_gateway_with_wrong_settings_and_a_damaged_ledger_is_described_as_well
     assert FAMILY.lower() not in "".join(texts.values()).lower()
 
 
-def test_an_existing_file_is_not_overwritten_and_a_missing_storage_is_not_created(
+def test_making_a_support_archive_overwrites_no_file_and_creates_no_missing_storage(
     file: Path,
 ) -> None:
     before = sorted(file.parent.iterdir())
@@ -176,7 +176,7 @@ def test_an_existing_file_is_not_overwritten_and_a_missing_storage_is_not_create
     assert "exists already: name a new file with --output" in again.output
 
 
-def test_only_words_of_totalmap_itself_stay_in_a_text() -> None:
+def test_only_words_of_totalmap_itself_stay_in_a_text_of_the_support_archive() -> None:
     names = NameRemover()
     assert names.clean("no series has 10 slices") == "no series has 10 slices"
     assert names.clean(f"{FAMILY}^{GIVEN}: no series has 10 slices") == "#: no series has 10 slices"

@@ -33,7 +33,9 @@ def application(gateway: Filled) -> Starlette:
     return create_application(WebContext.open(gateway.settings, gateway.database))
 
 
-def test_every_route_is_public_on_purpose_or_behind_the_guard(gateway: Filled) -> None:
+def test_every_route_of_the_gateway_page_is_public_on_purpose_or_behind_the_guard(
+    gateway: Filled,
+) -> None:
     routes = application(gateway).routes
     behind = [route for route in routes if isinstance(route, Mount) and route.path == ""]
     public = {route.path for route in routes if route not in behind}  # type: ignore[attr-defined]
@@ -52,7 +54,9 @@ def permitted(gateway: Filled) -> list[PermittedRoute]:
     return [route for route in mount.routes if isinstance(route, PermittedRoute)]
 
 
-def test_every_change_needs_more_than_to_see_the_page(gateway: Filled) -> None:
+def test_every_change_on_the_gateway_page_needs_more_than_the_permission_to_see_it(
+    gateway: Filled,
+) -> None:
     own = {"/logout", "/account/password", "/account/logout-everywhere"}
     reading = {"/search"}  # a form, so that no name stands in a URL
     changing = {
@@ -83,14 +87,16 @@ def statuses(client: httpx.Client, routes: list[PermittedRoute], token: str) -> 
     return found
 
 
-def test_nobody_reaches_a_route_without_login(stranger: httpx.Client, gateway: Filled) -> None:
+def test_nobody_reaches_a_route_of_the_gateway_page_without_login(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     token = form_token(stranger.get("/login"))
     assert set(statuses(stranger, permitted(gateway), token).values()) == {303}
     assert not gateway.worker_list.is_paused()
 
 
 @pytest.mark.parametrize("role", [*Role])
-def test_each_role_reaches_exactly_the_routes_that_its_permissions_name(
+def test_each_role_reaches_exactly_the_routes_of_the_page_that_its_permissions_name(
     stranger: httpx.Client, gateway: Filled, role: Role
 ) -> None:
     add_account(gateway.database, "somebody", role)
@@ -114,14 +120,14 @@ def test_each_role_reaches_exactly_the_routes_that_its_permissions_name(
         assert (EventKind.REFUSED, "somebody") in {(row.what, row.who) for row in rows}
 
 
-def test_each_role_has_all_permissions_of_the_roles_below() -> None:
+def test_each_role_of_the_gateway_page_has_all_permissions_of_the_roles_below() -> None:
     roles = sorted(Role, key=lambda role: role.rank)
     for lower, higher in pairwise(roles):
         assert PERMISSIONS[lower] < PERMISSIONS[higher]
     assert PERMISSIONS[Role.ADMINISTRATOR] == set(Permission)
 
 
-def test_the_buttons_of_operators_are_not_shown_to_others(
+def test_the_gateway_page_does_not_show_the_buttons_of_operators_to_others(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     gateway.die(gateway.open_job("1.2.3"), "a reason")
@@ -137,7 +143,7 @@ def test_the_buttons_of_operators_are_not_shown_to_others(
     assert 'href="/accounts"' in stranger.get("/").text
 
 
-def test_a_refusal_names_the_role_and_what_it_lacks(
+def test_a_refusal_of_the_gateway_page_names_the_role_and_what_it_lacks(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     add_account(gateway.database, "somebody", Role.OPERATOR)

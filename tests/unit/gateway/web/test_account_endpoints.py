@@ -23,7 +23,7 @@ def use_cookies(client: httpx.Client, cookies: dict[str, str]) -> None:
     client.cookies.update(cookies)
 
 
-def test_an_administrator_adds_changes_and_removes_an_account(
+def test_an_administrator_adds_changes_and_removes_an_account_on_the_gateway_page(
     user: httpx.Client, accounts: AccountList
 ) -> None:
     added = press(user, "/accounts", name="anna <b>", role="viewer", password=NEW)
@@ -55,7 +55,7 @@ def test_an_administrator_adds_changes_and_removes_an_account(
         ("/accounts", {"name": USER, "role": "viewer", "password": NEW}, "There is an account"),
     ],
 )
-def test_a_change_that_is_refused_says_why(
+def test_a_change_of_an_account_that_is_refused_says_why(
     user: httpx.Client, accounts: AccountList, path: str, fields: dict[str, str], says: str
 ) -> None:
     answer = press(user, path, **fields)
@@ -65,7 +65,7 @@ def test_a_change_that_is_refused_says_why(
     assert [account.name for account in accounts.accounts()] == [USER]
 
 
-def test_an_unknown_role_is_refused(user: httpx.Client) -> None:
+def test_an_unknown_role_of_an_account_is_refused(user: httpx.Client) -> None:
     assert press(user, "/accounts/role", name=USER, role="king").status_code == 400
 
 
@@ -91,7 +91,7 @@ def test_a_user_changes_the_password_and_stays_logged_in_here_alone(user: httpx.
         (PASSWORD, "dr. example 26", "dr. example 26", "besides common words"),
     ],
 )
-def test_a_password_is_not_changed_without_the_present_and_a_good_new_one(
+def test_the_account_page_changes_a_password_only_with_the_present_and_a_good_new_one(
     user: httpx.Client, accounts: AccountList, old: str, new: str, again: str, says: str
 ) -> None:
     before = accounts.require(USER).password_hash
@@ -116,7 +116,9 @@ def test_log_out_everywhere_ends_all_sessions_of_the_user_only(
     assert user.get("/").status_code == 200
 
 
-def test_a_viewer_has_a_page_of_the_own_account(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_viewer_has_a_gateway_page_of_the_own_account(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     add_account(gateway.database, "anna", Role.VIEWER)
     log_in(stranger, user="anna")
     page = stranger.get("/account").text

@@ -32,7 +32,7 @@ ACTIONS = (
 )
 
 
-def test_a_form_token_is_valid_for_one_browser_only() -> None:
+def test_a_form_token_of_the_gateway_page_is_valid_for_one_browser_only() -> None:
     tokens = FormTokens()
     assert tokens.fits("one", tokens.of("one"))
     assert not tokens.fits("one", tokens.of("other"))
@@ -49,7 +49,9 @@ def recorded(gateway: Filled) -> Sequence[tuple[str, str]]:
         return [(what, who) for what, who in connection.execute(statement)]
 
 
-def test_a_visitor_without_login_is_sent_to_the_login_page(stranger: httpx.Client) -> None:
+def test_a_visitor_without_login_is_sent_to_the_login_page_of_the_gateway(
+    stranger: httpx.Client,
+) -> None:
     for path in BEHIND:
         answer = stranger.get(path)
         assert (answer.status_code, answer.text) == (303, "")
@@ -57,7 +59,7 @@ def test_a_visitor_without_login_is_sent_to_the_login_page(stranger: httpx.Clien
         assert stranger.get(path, headers={"HX-Request": "true"}).status_code == 401
 
 
-def test_a_visitor_without_login_can_not_use_any_button(
+def test_a_visitor_without_login_can_not_use_any_button_of_the_gateway_page(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     token = form_token(stranger.get("/login"))
@@ -67,7 +69,7 @@ def test_a_visitor_without_login_can_not_use_any_button(
     assert not gateway.worker_list.is_paused()
 
 
-def test_login_leads_to_the_page_that_was_asked_for(
+def test_login_leads_to_the_gateway_page_that_was_asked_for(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     where = stranger.get("/?group=failed&automatic=1").headers["location"]
@@ -78,11 +80,13 @@ def test_login_leads_to_the_page_that_was_asked_for(
     assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
-def test_login_never_leads_to_another_server(stranger: httpx.Client) -> None:
+def test_login_to_the_gateway_page_never_leads_to_another_server(stranger: httpx.Client) -> None:
     assert log_in(stranger, next="//evil.example").headers["location"] == "/"
 
 
-def test_the_session_cookie_is_sent_to_pages_of_the_gateway_only(stranger: httpx.Client) -> None:
+def test_the_login_session_cookie_is_sent_to_pages_of_the_gateway_only(
+    stranger: httpx.Client,
+) -> None:
     before = stranger.get("/login").headers["set-cookie"]
     after = log_in(stranger).headers["set-cookie"]
     for cookie in (before, after):
@@ -91,7 +95,9 @@ def test_the_session_cookie_is_sent_to_pages_of_the_gateway_only(stranger: httpx
     assert before.split(";")[0] != after.split(";")[0]
 
 
-def test_a_wrong_password_is_refused_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_wrong_password_at_the_login_is_refused_and_recorded(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     answer = log_in(stranger, "another password")
     assert answer.status_code == 401
     assert "Wrong name or password." in answer.text
@@ -100,7 +106,7 @@ def test_a_wrong_password_is_refused_and_recorded(stranger: httpx.Client, gatewa
     assert recorded(gateway) == [(EventKind.LOGIN_FAILED, USER)]
 
 
-def test_a_name_without_an_account_is_refused_as_a_wrong_password_is(
+def test_a_login_name_without_an_account_is_refused_as_a_wrong_password_is(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     assert "Enter your name." in log_in(stranger, user=" \n ").text
@@ -118,7 +124,9 @@ def test_a_user_logs_in_with_the_name_in_any_case_and_is_named_as_the_account(
     assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
-def test_five_wrong_passwords_lock_an_address_out(stranger: httpx.Client, gateway: Filled) -> None:
+def test_five_wrong_passwords_lock_an_address_out_of_the_gateway_page(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     token = form_token(stranger.get("/login"))
     form = {"form_token": token, "user": USER, "password": "a guess"}
     with ThreadPoolExecutor(8) as pool:
@@ -131,7 +139,9 @@ def test_five_wrong_passwords_lock_an_address_out(stranger: httpx.Client, gatewa
     assert set(recorded(gateway)) == {failure, alert}
 
 
-def test_a_form_without_a_valid_token_is_refused(user: httpx.Client, gateway: Filled) -> None:
+def test_the_gateway_page_refuses_a_form_without_a_valid_token(
+    user: httpx.Client, gateway: Filled
+) -> None:
     for data in ({}, {"form_token": "0" * 64}, {"form_token": form_token(user.get("/"))[:-1]}):
         assert user.post("/pause", data=data).status_code == 403
     assert not gateway.worker_list.is_paused()
@@ -141,12 +151,14 @@ def test_a_form_without_a_valid_token_is_refused(user: httpx.Client, gateway: Fi
     assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
-def test_buttons_do_not_react_to_a_get_request(user: httpx.Client, gateway: Filled) -> None:
+def test_buttons_of_the_gateway_page_do_not_react_to_a_get_request(
+    user: httpx.Client, gateway: Filled
+) -> None:
     assert {user.get(path).status_code for path in ACTIONS} == {405}
     assert not gateway.worker_list.is_paused()
 
 
-def test_the_cookie_is_invalid_after_logout(user: httpx.Client) -> None:
+def test_the_login_cookie_is_invalid_after_logout(user: httpx.Client) -> None:
     cookies = dict(user.cookies)
     assert press(user, "/logout").headers["location"] == "/login"
     user.cookies.update(cookies)
@@ -182,7 +194,7 @@ def test_the_account_that_acts_is_named_in_the_history(user: httpx.Client, gatew
 
 
 @pytest.mark.parametrize("change", ["role", "password", "removal", "logout everywhere"])
-def test_a_change_of_the_account_ends_its_sessions_at_once(
+def test_a_change_of_the_account_ends_its_login_sessions_at_once(
     user: httpx.Client, gateway: Filled, change: str
 ) -> None:
     accounts = AccountList(gateway.database)
@@ -200,7 +212,7 @@ def test_a_change_of_the_account_ends_its_sessions_at_once(
     assert user.get("/").status_code == 303
 
 
-def test_a_session_survives_a_restart_of_the_page(gateway: Filled) -> None:
+def test_a_login_session_survives_a_restart_of_the_gateway_page(gateway: Filled) -> None:
     cookies: dict[str, str] = {}
     for _ in range(2):
         with (
@@ -232,7 +244,9 @@ class TestAShortSession:
     def web(self) -> WebSection:
         return WebSection(port=0, session_minutes=1 / 60)
 
-    def test_a_session_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
+    def test_a_login_session_ends_although_the_page_refreshes_itself(
+        self, user: httpx.Client
+    ) -> None:
         wait_until(lambda: user.get("/?automatic=1").status_code != 200, "the end of the session")
         assert user.get("/").status_code == 303
 
@@ -245,7 +259,7 @@ class TestAProxy:
             port=0, user_header="X-Remote-User", proxies=proxies, proxy_role=Role.OPERATOR
         )
 
-    def test_a_proxy_names_the_user_and_there_is_no_login_page(
+    def test_a_reverse_proxy_names_the_user_of_the_page_and_there_is_no_login_page(
         self, stranger: httpx.Client, gateway: Filled
     ) -> None:
         stranger.headers["X-Remote-User"] = "anna"
@@ -257,21 +271,29 @@ class TestAProxy:
         assert recorded(gateway) == [(EventKind.LOGGED_IN, "anna"), (EventKind.PAUSED, "anna")]
         assert stranger.get("/login").status_code == 404
 
-    def test_a_proxy_that_uses_https_makes_the_cookie_secure(self, stranger: httpx.Client) -> None:
+    def test_a_reverse_proxy_that_uses_https_makes_the_login_cookie_secure(
+        self, stranger: httpx.Client
+    ) -> None:
         headers = {"X-Remote-User": "anna", "X-Forwarded-Proto": "https"}
         assert "Secure" in stranger.get("/", headers=headers).headers["set-cookie"]
 
-    def test_a_request_without_the_user_header_is_refused(self, stranger: httpx.Client) -> None:
+    def test_a_proxied_request_to_the_gateway_page_without_the_user_header_is_refused(
+        self, stranger: httpx.Client
+    ) -> None:
         assert stranger.get("/").status_code == 403
 
-    def test_another_user_of_the_proxy_gets_another_session(self, stranger: httpx.Client) -> None:
+    def test_another_user_of_the_reverse_proxy_gets_another_login_session(
+        self, stranger: httpx.Client
+    ) -> None:
         token = form_token(stranger.get("/", headers={"X-Remote-User": "anna"}))
         answer = stranger.post(
             "/pause", data={"form_token": token}, headers={"X-Remote-User": "bert"}
         )
         assert answer.status_code == 403
 
-    def test_the_local_accounts_have_no_page(self, stranger: httpx.Client) -> None:
+    def test_local_accounts_have_no_page_where_a_reverse_proxy_logs_users_in(
+        self, stranger: httpx.Client
+    ) -> None:
         headers = {"X-Remote-User": USER}
         for path in ("/account", "/accounts"):
             assert stranger.get(path, headers=headers).status_code == 404
@@ -289,7 +311,7 @@ class TestAProxyWithRoles:
             roles={"all-staff": Role.VIEWER, "pacs-team": Role.OPERATOR},
         )
 
-    def test_the_highest_role_of_the_users_groups_counts(
+    def test_the_highest_role_of_the_groups_that_a_proxy_names_counts(
         self, stranger: httpx.Client, gateway: Filled
     ) -> None:
         stranger.headers.update({"X-Remote-User": "anna", "X-Remote-Groups": "all-staff"})
@@ -304,7 +326,7 @@ class TestAProxyWithRoles:
         assert gateway.worker_list.is_paused()
 
     @pytest.mark.parametrize("groups", ["", "administrator", "nurses"])
-    def test_a_user_without_a_role_is_refused(
+    def test_a_user_of_the_reverse_proxy_without_a_role_is_refused(
         self, stranger: httpx.Client, gateway: Filled, groups: str
     ) -> None:
         headers = {"X-Remote-User": "anna", "X-Remote-Groups": groups}

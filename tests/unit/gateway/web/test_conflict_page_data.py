@@ -39,7 +39,7 @@ def conflict_of(gateway: Filled, study: str) -> Conflict:
     return conflict
 
 
-def test_both_sides_of_a_conflict_are_shown_with_earlier_deliveries(
+def test_the_gateway_page_shows_both_sides_of_a_conflict_with_earlier_deliveries(
     user: httpx.Client, study: str
 ) -> None:
     overview = user.get("/").text
@@ -62,7 +62,7 @@ def test_both_sides_of_a_conflict_are_shown_with_earlier_deliveries(
         ("reject", ConflictState.REJECTED, "study-rejected"),
     ],
 )
-def test_a_decision_is_stored_with_the_name_of_the_user(
+def test_a_decision_on_a_conflict_is_stored_with_the_name_of_the_user(
     user: httpx.Client, gateway: Filled, study: str, choice: str, state: ConflictState, said: str
 ) -> None:
     path = f"/conflicts/{conflict_of(gateway, study).conflict_id}"
@@ -80,5 +80,5 @@ def test_a_decision_is_stored_with_the_name_of_the_user(
     assert "held study" not in user.get("/").text
 
 
-def test_an_unknown_conflict_can_not_be_decided(user: httpx.Client) -> None:
+def test_an_unknown_conflict_of_a_study_can_not_be_decided(user: httpx.Client) -> None:
     assert press(user, "/conflicts/7/1/keep").status_code == 404

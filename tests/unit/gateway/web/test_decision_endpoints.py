@@ -64,7 +64,7 @@ def decisions(gateway: Filled, job: str) -> list[Decision]:
     return [*DecisionList(gateway.database).of_job(job)]
 
 
-def test_a_person_accepts_results_with_one_button(
+def test_a_person_accepts_results_on_the_page_with_one_button(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     answer = decide(user, job, "accepted")
@@ -83,7 +83,9 @@ def test_a_person_accepts_results_with_one_button(
     assert "Withdraw the decision" in page
 
 
-def test_a_rejection_needs_a_reason(user: httpx.Client, gateway: Filled, job: str) -> None:
+def test_a_rejection_of_results_on_the_decision_page_needs_a_reason(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
     refused = decide(user, job, "rejected", reason="  ")
     assert refused.status_code == 400
     assert "Enter a reason." in refused.text
@@ -93,7 +95,7 @@ def test_a_rejection_needs_a_reason(user: httpx.Client, gateway: Filled, job: st
     assert decision.reason == LONG[:1000]
 
 
-def test_a_rejection_is_counted_by_structure_and_scanner(
+def test_a_rejection_of_results_is_counted_by_structure_and_scanner(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     named = {"structure:spleen": "1", "structure:unknown": "1"}
@@ -104,7 +106,7 @@ def test_a_rejection_is_counted_by_structure_and_scanner(
         assert connection.execute(select(DECISIONS.c.scanner)).all() == [("ACME Spiral 64",)]
 
 
-def test_the_second_of_two_people_is_told_that_the_first_has_decided(
+def test_the_second_of_two_people_is_told_that_the_first_has_decided_on_the_results(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     path = f"/jobs/{job}/decide"
@@ -120,7 +122,7 @@ def test_the_second_of_two_people_is_told_that_the_first_has_decided(
     assert [each.kind for each in decisions(gateway, job)] == [DecisionKind.ACCEPTED]
 
 
-def test_a_viewer_sees_decisions_and_decides_nothing(
+def test_a_viewer_sees_decisions_on_results_and_decides_nothing(
     stranger: httpx.Client, gateway: Filled, job: str
 ) -> None:
     add_account(gateway.database, "viewer", Role.VIEWER)
@@ -134,7 +136,7 @@ def test_a_viewer_sees_decisions_and_decides_nothing(
     assert decisions(gateway, job) == []
 
 
-def test_a_reviewer_decides_and_may_not_operate(
+def test_a_reviewer_decides_on_results_and_may_not_operate_the_gateway(
     stranger: httpx.Client, gateway: Filled, job: str
 ) -> None:
     add_account(gateway.database, "eva", Role.REVIEWER)
@@ -145,7 +147,7 @@ def test_a_reviewer_decides_and_may_not_operate(
     assert stranger.post(f"/jobs/{job}/cancel", data={"form_token": token}).status_code == 403
 
 
-def test_held_results_are_released_with_a_reason(
+def test_held_results_are_released_on_the_page_with_a_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = reviewed(gateway, instance, HELD)
@@ -168,7 +170,9 @@ def test_reports_are_verified_only_where_an_administrator_allows_it(
     assert decisions(gateway, job) == []
 
 
-def test_broken_forms_are_refused(user: httpx.Client, gateway: Filled, job: str) -> None:
+def test_the_decision_page_of_results_refuses_broken_forms(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
     broken: tuple[dict[str, str], ...] = (
         {"run": "x"},
         {"seen": "-1"},
@@ -191,7 +195,7 @@ def test_a_job_without_results_has_no_page_of_decisions(
         assert user.get(path).status_code == 404
 
 
-def test_opening_the_page_of_a_decision_is_on_record(
+def test_opening_the_decision_page_of_results_is_on_record(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     user.get(f"/jobs/{job}/decide")
@@ -201,7 +205,7 @@ def test_opening_the_page_of_a_decision_is_on_record(
     assert EventKind.VIEWED in kinds
 
 
-def test_the_study_shows_its_decisions_and_a_link_to_the_sites_viewer(
+def test_the_study_page_shows_decisions_on_results_and_a_link_to_the_sites_viewer(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     decide(user, job, "rejected", reason="The spleen <leaks>.")
@@ -213,7 +217,7 @@ def test_the_study_shows_its_decisions_and_a_link_to_the_sites_viewer(
     assert f'href="/jobs/{job}/decide"' in page
 
 
-def test_after_a_decision_on_the_worklist_the_next_results_open(
+def test_after_a_decision_on_results_on_the_worklist_the_next_results_open(
     user: httpx.Client, gateway: Filled, instance: Path, job: str
 ) -> None:
     second = reviewed(gateway, instance, REVIEW)

@@ -19,7 +19,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def test_times_are_shown_in_the_local_time_zone() -> None:
+def test_times_on_the_gateway_page_are_shown_in_the_local_time_zone() -> None:
     assert formatting.moment(NOON_UTC) == "2026-11-26 13:00"
     assert formatting.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
     assert formatting.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
@@ -37,11 +37,13 @@ def test_times_are_shown_in_the_local_time_zone() -> None:
         (273_600, "3 d 4 h"),
     ],
 )
-def test_durations_are_shown_in_their_two_largest_units(seconds: float, expected: str) -> None:
+def test_durations_on_the_gateway_page_are_shown_in_their_two_largest_units(
+    seconds: float, expected: str
+) -> None:
     assert formatting.duration(seconds) == expected
 
 
-def test_sizes_and_counts_are_shown_with_their_units() -> None:
+def test_sizes_and_counts_on_the_gateway_page_are_shown_with_their_units() -> None:
     assert [formatting.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
         "12 bytes",
         "3.4 kB",
@@ -51,7 +53,7 @@ def test_sizes_and_counts_are_shown_with_their_units() -> None:
     assert [formatting.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
 
 
-def test_dates_numbers_and_units_are_written_as_in_german() -> None:
+def test_the_german_gateway_page_writes_dates_numbers_and_units_as_in_german() -> None:
     german = texts_in(Language.GERMAN)
     assert formatting.moment(NOON_UTC, german) == "26.11.2026, 13:00"
     assert formatting.exact_moment(NOON_UTC + 5, german) == "26.11.2026, 13:00:05"

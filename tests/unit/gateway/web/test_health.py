@@ -62,7 +62,7 @@ def reasons(client: httpx.Client) -> list[str]:
     return list(said["reasons"])
 
 
-def test_a_working_gateway_is_healthy(
+def test_the_health_check_of_a_working_gateway_finds_no_fault(
     stranger: httpx.Client, working: Filled, instance: Path
 ) -> None:
     working.open_job(working.receive(instance))
@@ -73,7 +73,7 @@ def test_a_working_gateway_is_healthy(
     assert said["free_bytes"] > 0
 
 
-def test_a_missing_worker_is_named(stranger: httpx.Client, gateway: Filled) -> None:
+def test_the_health_check_names_a_missing_worker(stranger: httpx.Client, gateway: Filled) -> None:
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
     gateway.worker_list.see("box-1", "cpu", None)
     assert reasons(stranger) == []
@@ -81,7 +81,7 @@ def test_a_missing_worker_is_named(stranger: httpx.Client, gateway: Filled) -> N
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
 
 
-def test_a_dispatcher_that_does_nothing_is_named(
+def test_the_health_check_names_a_dispatcher_that_does_nothing(
     stranger: httpx.Client, working: Filled, instance: Path
 ) -> None:
     working.receive(instance)
@@ -100,7 +100,7 @@ def test_a_dispatcher_that_does_nothing_is_named(
     assert reasons(stranger) == []
 
 
-def test_a_damaged_ledger_is_named(stranger: httpx.Client, working: Filled) -> None:
+def test_the_health_check_names_a_damaged_ledger(stranger: httpx.Client, working: Filled) -> None:
     assert reasons(stranger) == []
     ledger = working.storage.folder / LEDGER_FILE
     with closing(sqlite3.connect(ledger)) as connection:
@@ -113,7 +113,7 @@ def test_a_damaged_ledger_is_named(stranger: httpx.Client, working: Filled) -> N
     ]
 
 
-def test_a_full_disk_is_named(tmp_path: Path, receiver: int) -> None:
+def test_the_health_check_names_a_full_disk(tmp_path: Path, receiver: int) -> None:
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage",
         receive=ReceiveSection(port=receiver, keep_free_gb=1e6),
@@ -126,14 +126,16 @@ def test_a_full_disk_is_named(tmp_path: Path, receiver: int) -> None:
     assert "receive.keep_free_gb is 1e+06" in disk
 
 
-def test_a_database_that_does_not_answer_is_named(stranger: httpx.Client, gateway: Filled) -> None:
+def test_the_health_check_names_a_database_that_does_not_answer(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     change(gateway, text("DROP TABLE workers"))
     assert reasons(stranger) == ["the database does not answer"]
     assert stranger.get("/metrics").status_code == 503
     assert "sqlite" not in stranger.get("/metrics").text
 
 
-def test_a_receiver_that_does_not_listen_is_named(working: Filled) -> None:
+def test_the_health_check_names_a_receiver_that_does_not_listen(working: Filled) -> None:
     receive = working.settings.receive.model_copy(update={"port": free_port()})
     settings = working.settings.model_copy(update={"receive": receive})
     with (
@@ -143,7 +145,7 @@ def test_a_receiver_that_does_not_listen_is_named(working: Filled) -> None:
         assert reasons(one) == [f"no receiver listens at port {receive.port}: Connection refused"]
 
 
-def test_a_receiver_that_hangs_is_named_without_delay(working: Filled) -> None:
+def test_the_health_check_names_a_receiver_that_hangs_without_delay(working: Filled) -> None:
     """The kernel accepts connections for a process that does nothing."""
     with socket.create_server((LOOPBACK, 0), backlog=1000) as listening:
         receive = working.settings.receive.model_copy(update={"port": listening.getsockname()[1]})
@@ -157,14 +159,14 @@ def test_a_receiver_that_hangs_is_named_without_delay(working: Filled) -> None:
         assert f"the receiver {NOT_YET}" in said.json()["reasons"]
 
 
-def test_a_drained_gateway_says_that_it_receives_nothing(
+def test_the_health_check_of_a_drained_gateway_says_that_it_receives_nothing(
     stranger: httpx.Client, working: Filled
 ) -> None:
     working.worker_list.drain("anna")
     assert reasons(stranger) == [DRAINED]
 
 
-def test_a_process_without_heartbeat_is_named() -> None:
+def test_the_health_check_names_a_process_without_heartbeat() -> None:
     table = HeartbeatTable.create(["supervisor", "dispatch", "receive", "drained"])
     watch = HeartbeatWatch(table)
     table.beat(0, ProcessState.RUNNING)

@@ -11,7 +11,7 @@ import trustme
 from gateway.config import DestinationSection, GatewaySettings, RuleSection, WebSection
 from gateway.recent_log import RecentLog
 from gateway.store.destination_states import DestinationStates
-from gateway.web.rule_words import rule_sentences
+from gateway.web.describe_rule_in_words import rule_sentences
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK
 from tests.unit.gateway.web.browsing import log_in
@@ -54,7 +54,7 @@ def page_of(gateway: Filled, path: str, **settings: object) -> str:
         return " ".join(client.get(path).text.split())
 
 
-def test_a_destination_is_shown_with_its_last_test_and_never_as_good_without_one(
+def test_the_page_shows_a_destination_with_its_last_test_and_never_as_good_without_one(
     gateway: Filled,
 ) -> None:
     states, now = DestinationStates(gateway.database), time.time()
@@ -73,7 +73,7 @@ def test_a_destination_is_shown_with_its_last_test_and_never_as_good_without_one
     assert 'chip warn">not known<' in shown["old"]
 
 
-def test_the_overview_shows_studies_an_hour_and_the_load(
+def test_the_overview_page_of_the_gateway_shows_studies_an_hour_and_the_load(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     study = gateway.receive(instance)
@@ -113,7 +113,7 @@ def test_the_page_of_a_study_shows_all_findings_the_most_severe_first(
     assert f'href="/rules?study={study}"' in page
 
 
-def test_a_study_is_compared_with_each_rule(gateway: Filled, instance: Path) -> None:
+def test_the_rules_page_compares_a_study_with_each_rule(gateway: Filled, instance: Path) -> None:
     study = gateway.receive(instance, StudyDescription="<i>Trauma</i>")
     rules = (
         RuleSection(name="fitting"),
@@ -126,7 +126,7 @@ def test_a_study_is_compared_with_each_rule(gateway: Filled, instance: Path) -> 
     assert "<i>Trauma" not in page
 
 
-def test_the_rules_are_shown_without_a_study_and_for_one_without_images(
+def test_the_rules_page_shows_the_rules_without_a_study_and_for_one_without_images(
     user: httpx.Client,
 ) -> None:
     page = user.get("/rules").text
@@ -136,7 +136,7 @@ def test_the_rules_are_shown_without_a_study_and_for_one_without_images(
     assert user.get(f"/rules?study={'1' * 65}").status_code == 404
 
 
-def test_a_rule_is_written_in_words() -> None:
+def test_the_rules_page_writes_a_rule_in_words() -> None:
     rule = RuleSection(
         senders=("CT1", "CT2"),
         body_parts=("chest",),
@@ -164,7 +164,9 @@ def test_a_rule_is_written_in_words() -> None:
     ]
 
 
-def test_the_newest_lines_of_the_log_are_shown(user: httpx.Client, gateway: Filled) -> None:
+def test_the_log_page_shows_the_newest_lines_of_the_log(
+    user: httpx.Client, gateway: Filled
+) -> None:
     assert "No process has logged a warning" in user.get("/log").text
     event = {"event": "sender_rejected", "level": "warning", "who": "<b>CT9</b>"}
     log = RecentLog(gateway.settings.storage_folder, "receive")
@@ -174,7 +176,7 @@ def test_the_newest_lines_of_the_log_are_shown(user: httpx.Client, gateway: Fill
     assert "&lt;b&gt;CT9&lt;/b&gt;" in page
 
 
-def test_a_certificate_that_expires_soon_is_named_and_does_not_make_the_gateway_unhealthy(
+def test_the_page_names_a_certificate_that_expires_soon_and_the_gateway_stays_healthy(
     gateway: Filled, tmp_path: Path
 ) -> None:
     expires = datetime.now(UTC) + timedelta(days=12)
@@ -203,7 +205,7 @@ def test_a_certificate_that_expires_soon_is_named_and_does_not_make_the_gateway_
 
 
 @pytest.mark.parametrize("path", ["/search", "/rules", "/log"])
-def test_only_users_who_are_logged_in_see_search_rules_and_log(
+def test_only_users_who_are_logged_in_see_the_pages_of_search_rules_and_log(
     stranger: httpx.Client, path: str
 ) -> None:
     answer = stranger.get(path)

@@ -23,7 +23,7 @@ def samples(client: httpx.Client) -> dict[str, float]:
     }
 
 
-def test_the_metrics_show_the_content_of_the_database(
+def test_the_prometheus_metrics_show_the_content_of_the_database(
     stranger: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     done = gateway.open_job(gateway.receive(instance))

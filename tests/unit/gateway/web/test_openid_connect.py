@@ -110,7 +110,7 @@ def recorded(gateway: Filled) -> list[tuple[str, str, str | None]]:
         return [tuple(row) for row in connection.execute(select(*columns).where(is_shown))]
 
 
-def test_a_user_of_the_provider_logs_in_with_the_highest_role_of_the_groups(
+def test_a_user_of_an_openid_provider_logs_in_with_the_highest_role_of_the_groups(
     browser: Browser, gateway: Filled
 ) -> None:
     assert "Log in through the hospital&#39;s portal" in browser.page.get("/login").text
@@ -131,7 +131,9 @@ def test_a_user_of_the_provider_logs_in_with_the_highest_role_of_the_groups(
     ]
 
 
-def test_the_cookies_are_sent_where_they_are_needed_only(browser: Browser) -> None:
+def test_the_cookies_of_an_openid_login_are_sent_where_they_are_needed_only(
+    browser: Browser,
+) -> None:
     started = browser.page.get("/login/oidc/begin")
     cookie = {*started.headers["set-cookie"].split("; ")}
     assert {"HttpOnly", "SameSite=lax", "Path=/login/oidc"} <= cookie
@@ -141,7 +143,9 @@ def test_the_cookies_are_sent_where_they_are_needed_only(browser: Browser) -> No
     assert {'totalmap-oidc=""', "Max-Age=0"} <= {*state.split("; ")}
 
 
-def test_the_request_has_pkce_a_nonce_and_a_state_that_all_differ(browser: Browser) -> None:
+def test_the_openid_login_request_has_pkce_a_nonce_and_a_state_that_all_differ(
+    browser: Browser,
+) -> None:
     asked = [parse_qs(urlsplit(browser.begin()).query) for _ in range(2)]
     for query in asked:
         assert query["code_challenge_method"] == ["S256"]
@@ -152,14 +156,14 @@ def test_the_request_has_pkce_a_nonce_and_a_state_that_all_differ(browser: Brows
 
 
 @pytest.mark.parametrize("method", TOKEN_METHODS)
-def test_the_secret_is_shown_as_the_provider_demands(
+def test_the_openid_client_secret_is_shown_as_the_provider_demands(
     browser: Browser, provider: Provider, method: str
 ) -> None:
     provider.token_method = method
     assert browser.log_in().status_code == 200
 
 
-def test_claims_that_only_the_user_info_has_are_asked_for(
+def test_an_openid_login_asks_for_claims_that_only_the_user_info_has(
     browser: Browser, provider: Provider
 ) -> None:
     provider.claims = {"sub": "user-7"}
@@ -170,7 +174,9 @@ def test_claims_that_only_the_user_info_has_are_asked_for(
     assert browser.log_in().status_code == 403
 
 
-def test_a_changed_role_ends_the_earlier_sessions(browser: Browser, provider: Provider) -> None:
+def test_a_role_changed_at_the_openid_provider_ends_the_earlier_sessions(
+    browser: Browser, provider: Provider
+) -> None:
     browser.log_in()
     before = dict(browser.page.cookies)
     provider.claims["groups"] = ["staff"]
@@ -182,7 +188,7 @@ def test_a_changed_role_ends_the_earlier_sessions(browser: Browser, provider: Pr
 
 
 @pytest.mark.parametrize("groups", [[], ["nurses"], ["administrator"], "nurses", [7], None])
-def test_a_user_without_a_mapped_role_is_refused(
+def test_an_openid_user_without_a_mapped_role_is_refused(
     browser: Browser, provider: Provider, gateway: Filled, groups: object
 ) -> None:
     provider.claims["groups"] = groups
@@ -193,7 +199,7 @@ def test_a_user_without_a_mapped_role_is_refused(
     assert recorded(gateway) == [(EventKind.LOGIN_FAILED, "Carla Clinic", "no role")]
 
 
-def test_a_user_of_the_provider_never_gets_a_local_account_of_the_same_name(
+def test_an_openid_user_never_gets_a_local_account_of_the_same_name(
     browser: Browser, provider: Provider
 ) -> None:
     provider.claims["preferred_username"] = USER.lower()
@@ -218,7 +224,7 @@ def test_a_user_of_the_provider_never_gets_a_local_account_of_the_same_name(
         {"sub": 7},
     ],
 )
-def test_an_id_token_with_a_wrong_claim_is_refused(
+def test_an_openid_id_token_with_a_wrong_claim_is_refused(
     browser: Browser, provider: Provider, claims: dict[str, object]
 ) -> None:
     provider.wrong_claims = claims
@@ -228,14 +234,14 @@ def test_an_id_token_with_a_wrong_claim_is_refused(
     assert browser.page.get("/").status_code == 303
 
 
-def test_an_id_token_signed_by_somebody_else_is_refused(
+def test_an_openid_id_token_signed_by_somebody_else_is_refused(
     browser: Browser, provider: Provider
 ) -> None:
     provider.published_key = new_key()
     assert browser.log_in().status_code == 403
 
 
-def test_new_keys_of_the_provider_are_read_without_a_restart(
+def test_new_keys_of_the_openid_provider_are_read_without_a_restart(
     browser: Browser, provider: Provider
 ) -> None:
     assert browser.log_in().status_code == 200
@@ -243,7 +249,7 @@ def test_new_keys_of_the_provider_are_read_without_a_restart(
     assert browser.log_in().status_code == 200
 
 
-def test_a_login_that_began_in_another_browser_is_refused(browser: Browser) -> None:
+def test_an_openid_login_that_began_in_another_browser_is_refused(browser: Browser) -> None:
     where = browser.agree(browser.begin())
     cookies = dict(browser.page.cookies)
     browser.page.cookies.clear()
@@ -260,7 +266,7 @@ def test_a_login_that_began_in_another_browser_is_refused(browser: Browser) -> N
     assert browser.page.get(where).status_code == 403, "a code is valid once"
 
 
-def test_a_user_who_does_not_agree_at_the_provider_is_told_so(
+def test_a_user_who_does_not_agree_at_the_openid_provider_is_told_so(
     browser: Browser, provider: Provider
 ) -> None:
     provider.is_refusing = True
@@ -269,11 +275,11 @@ def test_a_user_who_does_not_agree_at_the_provider_is_told_so(
     assert "has refused or cancelled the login" in answer.text
 
 
-def test_login_by_the_provider_never_leads_to_another_server(browser: Browser) -> None:
+def test_login_by_an_openid_provider_never_leads_to_another_server(browser: Browser) -> None:
     assert 'content="0; url=/"' in browser.log_in("//evil.example").text
 
 
-def test_the_answer_of_another_provider_is_refused(browser: Browser) -> None:
+def test_the_answer_of_another_openid_provider_is_refused(browser: Browser) -> None:
     where = browser.agree(browser.begin())
     answer = browser.page.get(f"{where}&iss=https%3A%2F%2Fevil.example")
     assert answer.status_code == 403
@@ -285,7 +291,9 @@ class TestAProviderThatIsAway:
     def web(self, tmp_path: Path, port: int) -> WebSection:
         return section(tmp_path, port, f"http://{LOOPBACK}:{free_port()}", label="the portal")
 
-    def test_the_page_says_so_and_local_accounts_still_work(self, stranger: httpx.Client) -> None:
+    def test_while_the_openid_provider_is_away_the_page_says_so_and_local_accounts_log_in(
+        self, stranger: httpx.Client
+    ) -> None:
         assert stranger.get("/login").status_code == 200
         for path in ("/login/oidc/begin", "/login/oidc?state=a&code=b"):
             stranger.cookies.set("totalmap-oidc", "a.%2F", path="/login/oidc")
@@ -297,13 +305,13 @@ class TestAProviderThatIsAway:
         assert stranger.get("/").status_code == 200
 
 
-def test_a_provider_without_encryption_elsewhere_is_refused_in_the_settings() -> None:
+def test_an_openid_provider_elsewhere_without_encryption_is_refused_in_the_settings() -> None:
     for url in ("http://login.example", "ftp://login.example", "login.example", "https://"):
         with pytest.raises(ValueError, match="issuer"):
             OidcSection(issuer=url, client_id="x")
 
 
-def test_the_page_needs_a_url_with_encryption_for_a_provider() -> None:
+def test_the_page_needs_an_encrypted_url_for_logins_by_an_openid_provider() -> None:
     oidc = OidcSection(issuer="https://login.example", client_id="x")
     for url, said in ((None, "oidc needs public_url"), ("http://gateway.example", "https://")):
         with pytest.raises(ValueError, match=said):
@@ -311,21 +319,23 @@ def test_the_page_needs_a_url_with_encryption_for_a_provider() -> None:
     assert WebSection(public_url="http://gateway.example/").public_url == "http://gateway.example"
 
 
-def test_a_proxy_and_a_provider_can_not_both_log_users_in(tmp_path: Path) -> None:
+def test_a_proxy_and_an_openid_provider_can_not_both_log_users_in(tmp_path: Path) -> None:
     web = section(tmp_path, 1, "https://login.example")
     with pytest.raises(ValueError, match="user_header and oidc can't both be set"):
         WebSection(user_header="X-Remote-User", oidc=web.oidc)
 
 
 @pytest.mark.parametrize("name", ["client_secret_file", "ca_file"])
-def test_a_file_that_can_not_be_read_is_named(gateway: Filled, tmp_path: Path, name: str) -> None:
+def test_a_file_of_the_openid_settings_that_can_not_be_read_is_named(
+    gateway: Filled, tmp_path: Path, name: str
+) -> None:
     web = section(tmp_path, 0, f"http://{LOOPBACK}:1", **{name: tmp_path / "missing.pem"})
     settings = gateway.settings.model_copy(update={"web": web})
     with pytest.raises(ConfigError, match=r"web\.oidc"), running_web(settings):
         pass
 
 
-def test_sessions_end_when_the_provider_is_taken_out_of_the_settings(
+def test_sessions_end_when_the_openid_provider_is_taken_out_of_the_settings(
     browser: Browser, gateway: Filled
 ) -> None:
     browser.log_in()

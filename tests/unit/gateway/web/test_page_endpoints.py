@@ -55,7 +55,7 @@ def headings(page: httpx.Response) -> list[str]:
     return re.findall(r"<h3><a [^>]*>([^<]*)</a>", page.text)
 
 
-def test_the_overview_shows_jobs_workers_and_deliveries(
+def test_the_overview_page_of_the_gateway_shows_jobs_workers_and_deliveries(
     user: httpx.Client, gateway: Filled, instance: Path, done: str
 ) -> None:
     names = ("Waiting^W", "Running^R", "Dead^D", "Arriving^A")
@@ -76,7 +76,7 @@ def test_the_overview_shows_jobs_workers_and_deliveries(
     assert re.search(r"<td>Running, R</td>\s*<td>now</td>", page.text)
 
 
-def test_html_in_a_patient_name_is_escaped(
+def test_html_in_a_patient_name_is_escaped_on_the_gateway_page(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName=HOSTILE, StudyDescription=HOSTILE)
@@ -89,7 +89,9 @@ def test_html_in_a_patient_name_is_escaped(
         assert page.count("&lt;script&gt;alert(") >= 2
 
 
-def test_a_list_of_jobs_has_pages(user: httpx.Client, gateway: Filled) -> None:
+def test_a_long_list_of_jobs_on_the_gateway_page_is_split_into_pages(
+    user: httpx.Client, gateway: Filled
+) -> None:
     for n in range(30):
         gateway.open_job(f"1.2.{n:02}")
     first = user.get("/?group=waiting")
@@ -106,7 +108,9 @@ def test_a_list_of_jobs_has_pages(user: httpx.Client, gateway: Filled) -> None:
     assert user.get("/?group=nothing").status_code == 404
 
 
-def test_a_page_refreshes_itself_with_the_same_list(user: httpx.Client, gateway: Filled) -> None:
+def test_a_gateway_page_refreshes_itself_with_the_same_list(
+    user: httpx.Client, gateway: Filled
+) -> None:
     gateway.open_job("1.2.3")
     page = user.get("/?group=waiting&page=1&automatic=1&said=retried").text
     assert 'hx-get="/?group=waiting&amp;page=1&amp;automatic=1"' in page
@@ -114,7 +118,9 @@ def test_a_page_refreshes_itself_with_the_same_list(user: httpx.Client, gateway:
     assert "The job is queued again." in page
 
 
-def test_ten_thousand_jobs_are_shown_quickly(user: httpx.Client, gateway: Filled) -> None:
+def test_the_gateway_page_shows_ten_thousand_jobs_quickly(
+    user: httpx.Client, gateway: Filled
+) -> None:
     job: dict[str, object] = {
         **{column.name: None for column in JOBS.c},
         "study_instance_uid": "1.2",
@@ -137,7 +143,7 @@ def test_ten_thousand_jobs_are_shown_quickly(user: httpx.Client, gateway: Filled
     assert 'totalmap_jobs{state="segmented"} 10000.0' in page.text
 
 
-def test_the_study_page_shows_results_deliveries_and_events(
+def test_the_study_page_of_the_gateway_shows_results_deliveries_and_events(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     study = study_of(gateway, done)
@@ -176,7 +182,7 @@ def test_a_folder_with_many_results_is_one_line_of_the_study_page(
     assert f'href="/jobs/{job}/files/results/seg.dcm"' in page
 
 
-def test_views_of_a_study_and_its_results_are_recorded(
+def test_views_of_a_study_and_its_results_on_the_gateway_page_are_recorded(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     study = study_of(gateway, done)
@@ -194,7 +200,9 @@ def test_views_of_a_study_and_its_results_are_recorded(
     ]
 
 
-def test_result_files_can_be_downloaded(user: httpx.Client, gateway: Filled, done: str) -> None:
+def test_result_files_can_be_downloaded_from_the_gateway_page(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
     folder = gateway.storage.output_folder(done)
     seg = user.get(f"/jobs/{done}/files/results/seg.dcm")
     assert seg.content == b"a segmentation"
@@ -207,7 +215,7 @@ def test_result_files_can_be_downloaded(user: httpx.Client, gateway: Filled, don
     assert len(thumbnail.content) < len(preview.content) or len(thumbnail.content) < 4000
 
 
-def test_results_that_are_held_back_are_shown_with_the_reason(
+def test_the_study_page_shows_results_that_are_held_back_with_the_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = gateway.open_job(gateway.receive(instance))
@@ -221,7 +229,7 @@ def test_results_that_are_held_back_are_shown_with_the_reason(
     assert user.get(f"/jobs/{job}/thumbnail").headers["content-type"] == "image/jpeg"
 
 
-def test_results_that_need_review_are_shown_with_the_reason(
+def test_the_study_page_shows_results_that_need_review_with_the_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = gateway.open_job(gateway.receive(instance))
@@ -231,13 +239,13 @@ def test_results_that_need_review_are_shown_with_the_reason(
     assert "Needs review: A hole." in page
 
 
-def test_a_report_is_shown_in_a_sandbox(user: httpx.Client, done: str) -> None:
+def test_the_gateway_page_shows_a_report_in_a_sandbox(user: httpx.Client, done: str) -> None:
     report = user.get(f"/jobs/{done}/files/results/report.html")
     assert report.headers["content-security-policy"] == REPORT_POLICY
     assert "content-disposition" not in report.headers
 
 
-def test_files_that_are_no_results_can_not_be_downloaded(
+def test_files_that_are_no_results_can_not_be_downloaded_from_the_gateway_page(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     results = gateway.storage.output_folder(done) / "results"
@@ -250,7 +258,7 @@ def test_files_that_are_no_results_can_not_be_downloaded(
     assert user.get(user.base_url.copy_with(raw_path=raw_path)).status_code == 200
 
 
-def test_a_result_that_links_outside_its_folder_can_not_be_downloaded(
+def test_a_linked_result_outside_its_folder_can_not_be_downloaded_from_the_page(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     seg = gateway.storage.output_folder(done) / "results" / "seg.dcm"
@@ -259,12 +267,14 @@ def test_a_result_that_links_outside_its_folder_can_not_be_downloaded(
     assert user.get(f"/jobs/{done}/files/results/seg.dcm").status_code == 404
 
 
-def test_unknown_paths_are_answered_with_404(user: httpx.Client) -> None:
+def test_the_web_server_answers_unknown_paths_with_404(user: httpx.Client) -> None:
     for path in ("/studies/9.9", "/jobs/9/thumbnail", "/jobs/%2e%2e/thumbnail", "/nothing"):
         assert user.get(path).status_code == 404
 
 
-def test_every_response_has_security_headers(stranger: httpx.Client, done: str) -> None:
+def test_every_response_of_the_web_server_has_security_headers(
+    stranger: httpx.Client, done: str
+) -> None:
     for path in ("/login", "/health", "/metrics", "/", f"/jobs/{done}/thumbnail", "/nothing"):
         headers = stranger.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'; base-uri 'none'")
@@ -274,7 +284,7 @@ def test_every_response_has_security_headers(stranger: httpx.Client, done: str) 
     assert stranger.get("/static/style.css").headers["cache-control"] == "no-cache"
 
 
-def test_no_page_has_inline_scripts_or_styles(
+def test_no_page_of_the_gateway_has_inline_scripts_or_styles(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     for path in ("/", "/login", "/nothing", f"/studies/{study_of(gateway, done)}"):
@@ -288,7 +298,9 @@ def last_event(gateway: Filled, study: str) -> tuple[str, str | None]:
     return event.kind, event.who
 
 
-def test_the_retry_button_queues_a_failed_job_again(user: httpx.Client, gateway: Filled) -> None:
+def test_the_retry_button_of_the_page_queues_a_failed_job_again(
+    user: httpx.Client, gateway: Filled
+) -> None:
     job = gateway.open_job("1.2")
     gateway.die(job, "too thick")
     answer = press(user, f"/jobs/{job}/retry", next="/?group=failed")
@@ -298,7 +310,7 @@ def test_the_retry_button_queues_a_failed_job_again(user: httpx.Client, gateway:
 
 
 @pytest.mark.parametrize("is_running", [False, True])
-def test_the_cancel_button_cancels_a_job(
+def test_the_cancel_button_cancels_a_gateway_job(
     user: httpx.Client, gateway: Filled, is_running: bool
 ) -> None:
     job = gateway.open_job("1.2")
@@ -309,7 +321,7 @@ def test_the_cancel_button_cancels_a_job(
     assert last_event(gateway, "1.2") == ("cancelled", USER)
 
 
-def test_the_urgent_button_makes_a_job_urgent(user: httpx.Client, gateway: Filled) -> None:
+def test_the_urgent_button_makes_a_gateway_job_urgent(user: httpx.Client, gateway: Filled) -> None:
     gateway.open_job("1.1")
     job = gateway.open_job("1.2")
     press(user, f"/jobs/{job}/urgent")
@@ -356,7 +368,7 @@ def test_the_page_of_a_drained_gateway_says_so_and_can_resume_it(
     assert "drained" not in user.get("/").text
 
 
-def test_a_button_of_a_finished_job_changes_nothing_and_says_so(
+def test_a_page_button_of_a_finished_job_changes_nothing_and_says_so(
     user: httpx.Client, gateway: Filled
 ) -> None:
     job = gateway.open_job("1.2")
@@ -367,6 +379,6 @@ def test_a_button_of_a_finished_job_changes_nothing_and_says_so(
     assert "Nothing was changed" in user.get("/?said=unchanged").text
 
 
-def test_a_button_never_leads_to_another_server(user: httpx.Client) -> None:
+def test_a_button_of_the_gateway_page_never_leads_to_another_server(user: httpx.Client) -> None:
     answer = press(user, "/pause", next="//evil.example/")
     assert answer.headers["location"] == "/?said=paused"

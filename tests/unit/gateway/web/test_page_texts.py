@@ -40,7 +40,7 @@ def tokens(template: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_a_template_has_no_text_outside_the_catalogue(template: Path) -> None:
+def test_a_template_of_a_gateway_page_has_no_text_outside_the_catalogue(template: Path) -> None:
     html = "".join(text for kind, text in tokens(template) if kind == "data")
     found = re.sub(r"<[^>]*>", lambda tag: " ".join(attributes(tag[0])), html)
     assert LETTER.findall(NAMES.sub("", found)) == []
@@ -54,7 +54,7 @@ def attributes(tag: str) -> list[str]:
     return re.findall(rf'\b(?:{names})="([^"]*)"', tag)
 
 
-def test_the_script_of_the_page_has_no_text_of_its_own() -> None:
+def test_the_script_of_the_gateway_page_has_no_text_of_its_own() -> None:
     script = re.sub(r"//.*", "", (WEB / "static" / "page.js").read_text())
     strings = re.findall(r"'([^']*)'", script)
     assert "failing" in strings
@@ -73,7 +73,7 @@ def used_keys() -> set[str]:
     return found
 
 
-def test_every_text_of_the_pages_is_used() -> None:
+def test_every_text_of_the_gateway_pages_is_used() -> None:
     used = used_keys()
     pages = {
         key
@@ -112,7 +112,9 @@ def test_every_text_of_the_pages_is_used() -> None:
         ("state", SearchedState),
     ],
 )
-def test_every_value_that_a_page_shows_has_a_text(table: str, values: type[StrEnum]) -> None:
+def test_every_value_that_a_gateway_page_shows_has_a_text(
+    table: str, values: type[StrEnum]
+) -> None:
     keys = {f"{table}.{value.replace(' ', '_')}" for value in values}
     assert keys == {key for key in ENTRIES if key.partition(".")[0] == table}
 
@@ -123,20 +125,20 @@ def test_every_finding_of_quality_control_has_a_name() -> None:
     assert with_names == with_sentences
 
 
-def test_every_state_of_jobs_and_deliveries_has_a_text() -> None:
+def test_every_state_of_jobs_and_deliveries_has_a_text_on_the_page() -> None:
     judged = {JobState.QUEUED, JobState.SEGMENTED, JobState.HELD, JobState.DEAD}
     assert {f"state.{state}" for state in JobState if state not in judged} <= ENTRIES.keys()
     open_states = {state for state in DeliveryState if state is not DeliveryState.DEAD}
     assert {f"delivery.{state}" for state in open_states} <= ENTRIES.keys()
 
 
-def test_every_outcome_of_an_action_has_a_text() -> None:
+def test_every_outcome_of_an_action_on_the_page_has_a_text() -> None:
     code = "".join(path.read_text() for path in WEB.glob("*_endpoints.py"))
     outcomes = {key.removeprefix("said.") for key in ENTRIES if key.startswith("said.")}
     assert outcomes == {said for said in outcomes if f'"{said}"' in code}
 
 
-def test_words_of_a_page_are_its_texts_and_the_attributes_that_are_told() -> None:
+def test_words_of_a_gateway_page_are_its_texts_and_the_attributes_that_are_told() -> None:
     page = PageWords(
         '<html lang="de"><p title="a">b <b lang="en">log</b></p><img alt="c"><code>cmd</code>'
         '<input type="submit" value="d"><input name="x" value="data" placeholder="e"></html>'

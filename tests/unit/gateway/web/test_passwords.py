@@ -11,7 +11,7 @@ from totalmap.errors import ConfigError
 GOOD = "Schlüssel zum Garten"
 
 
-def test_only_the_right_password_is_accepted() -> None:
+def test_only_the_right_password_of_an_account_is_accepted() -> None:
     hashed = hash_password("anna", GOOD)
     assert hashed.startswith("$argon2id$")
     assert is_right(hashed, GOOD)
@@ -43,7 +43,7 @@ def test_without_an_account_or_a_hash_no_password_is_right(password_hash: str | 
         ("Annaannaanna1", "besides common words"),
     ],
 )
-def test_a_weak_password_is_refused_and_not_quoted(password: str, says: str) -> None:
+def test_a_weak_password_of_an_account_is_refused_and_not_quoted(password: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         hash_password("Anna Berg", password)
     assert password not in str(caught.value)
@@ -52,18 +52,18 @@ def test_a_weak_password_is_refused_and_not_quoted(password: str, says: str) -> 
 @pytest.mark.parametrize(
     "password", [GOOD, "eleven swans a-swimming", "vT7#mQ2z!pL9", "長い合言葉を十二文字以上で"]
 )
-def test_a_long_password_is_accepted_whatever_its_characters(password: str) -> None:
+def test_a_long_account_password_is_accepted_whatever_its_characters(password: str) -> None:
     assert is_right(hash_password("anna", password), password)
 
 
-def test_random_passwords_are_accepted_and_differ() -> None:
+def test_random_account_passwords_are_accepted_and_differ() -> None:
     passwords = {random_password() for _ in range(3)}
     assert len(passwords) == 3
     for password in passwords:
         hash_password("anna", password)
 
 
-def test_a_hash_that_was_made_in_a_weaker_way_is_replaced() -> None:
+def test_a_password_hash_that_was_made_in_a_weaker_way_is_replaced() -> None:
     weak = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQxMjM$gaPAVfNqE4WzUUZ0bLzTnA"
     better = stronger_hash(weak, GOOD)
     assert better is not None

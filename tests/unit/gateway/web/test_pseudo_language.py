@@ -145,7 +145,7 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
     }
 
 
-def test_no_page_has_a_text_outside_the_catalogues(
+def test_no_gateway_page_has_a_text_outside_the_catalogues(
     client: httpx.Client, everything: EveryState
 ) -> None:
     pages = urls(everything)
@@ -194,7 +194,7 @@ def test_no_page_of_an_empty_gateway_has_a_text_outside_the_catalogues(gateway: 
         ("/nothing", {}),
     ],
 )
-def test_no_answer_to_a_form_has_a_text_outside_the_catalogues(
+def test_no_answer_of_the_gateway_page_to_a_form_has_a_text_outside_the_catalogues(
     client: httpx.Client, path: str, fields: dict[str, str]
 ) -> None:
     if path == "/accounts/role" and fields["name"] == USER:
@@ -206,7 +206,7 @@ def test_no_answer_to_a_form_has_a_text_outside_the_catalogues(
     assert untranslated(client.post(path, data={**form, "form_token": "old"}).text) == []
 
 
-def test_no_refusal_has_a_text_outside_the_catalogues(
+def test_no_refusal_of_the_gateway_page_has_a_text_outside_the_catalogues(
     client: httpx.Client, everything: EveryState
 ) -> None:
     with browsing(everything.gateway, user=f"data-{Role.VIEWER}") as viewer:
@@ -228,7 +228,7 @@ def test_no_refusal_has_a_text_outside_the_catalogues(
 
 
 @pytest.mark.parametrize("language", Language)
-def test_pages_show_results_with_the_notice_about_ai_in_their_language(
+def test_gateway_pages_show_results_with_the_notice_about_ai_in_their_language(
     everything: EveryState, language: Language
 ) -> None:
     texts = texts_in(language)
@@ -239,7 +239,9 @@ def test_pages_show_results_with_the_notice_about_ai_in_their_language(
             assert f'<html lang="{language}">' in page
 
 
-def test_german_pages_show_findings_numbers_and_dates_in_german(everything: EveryState) -> None:
+def test_german_gateway_pages_show_findings_numbers_and_dates_in_german(
+    everything: EveryState,
+) -> None:
     with browsing(everything.gateway, texts_in(Language.GERMAN)) as client:
         page = client.get(f"/studies/{everything.studies['review']}").text
         overview = client.get("/?group=done").text

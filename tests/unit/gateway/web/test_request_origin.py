@@ -23,7 +23,7 @@ def connection(peer: str, **headers: str) -> HTTPConnection:
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.7", "fd00::7", "::ffff:10.0.0.7"])
-def test_only_the_address_that_a_trusted_proxy_added_is_used(peer: str) -> None:
+def test_the_web_server_uses_only_the_client_address_that_a_trusted_proxy_added(peer: str) -> None:
     said = connection(peer, x_forwarded_for="1.1.1.1, 192.168.1.5", x_forwarded_proto="https")
     assert origin_of(said, PROXIES) == Origin(
         address="192.168.1.5", is_by_proxy=True, is_https=True
@@ -31,12 +31,12 @@ def test_only_the_address_that_a_trusted_proxy_added_is_used(peer: str) -> None:
 
 
 @pytest.mark.parametrize("peer", ["10.0.1.7", "fd01::7", "127.0.0.1"])
-def test_forwarding_headers_of_untrusted_peers_are_ignored(peer: str) -> None:
+def test_the_web_server_ignores_forwarding_headers_of_untrusted_peers(peer: str) -> None:
     said = connection(peer, x_forwarded_for="10.0.0.7", x_forwarded_proto="https")
     assert origin_of(said, PROXIES) == Origin(address=peer, is_by_proxy=False, is_https=False)
 
 
-def test_an_invalid_forwarded_address_is_replaced_by_that_of_the_proxy() -> None:
+def test_an_invalid_forwarded_client_address_is_replaced_by_that_of_the_proxy() -> None:
     assert origin_of(connection("10.0.0.7", x_forwarded_for="nonsense"), PROXIES).address == (
         "10.0.0.7"
     )

@@ -135,7 +135,7 @@ def proxy(gateway: Filled, tmp_path: Path, *, logs_in: bool) -> Iterator[Proxy]:
         yield running
 
 
-def test_nginx_encrypts_the_page_and_passes_on_only_users_that_it_knows(
+def test_nginx_encrypts_the_gateway_page_and_passes_on_only_users_that_it_knows(
     proxy: Proxy, gateway: Filled, phantom_series: WrittenSeries, *, logs_in: bool
 ) -> None:
     plain = httpx.get(f"http://{LOOPBACK}:{proxy.http}/?group=done", headers={"Host": NAME})

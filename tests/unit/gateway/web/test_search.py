@@ -47,7 +47,9 @@ def found(page: httpx.Response) -> list[str]:
 
 
 @pytest.mark.usefixtures("studies")
-def test_a_user_finds_studies_by_patient_number_date_rule_and_state(user: httpx.Client) -> None:
+def test_the_search_page_finds_studies_by_patient_number_date_rule_and_state(
+    user: httpx.Client,
+) -> None:
     assert found(search(user)) == ["Müller, Eva", "Smith, Jo"]
     for fields in (
         {"patient": "mueller"},
@@ -63,7 +65,7 @@ def test_a_user_finds_studies_by_patient_number_date_rule_and_state(user: httpx.
     assert 'value="nobody"' in page.text
 
 
-def test_a_found_study_shows_its_jobs_and_leads_to_its_page(
+def test_a_study_found_on_the_search_page_shows_its_jobs_and_leads_to_its_page(
     user: httpx.Client, studies: list[str]
 ) -> None:
     page = search(user, patient="Müller").text
@@ -102,7 +104,7 @@ def test_the_history_names_who_searched_and_by_which_attributes_and_not_the_pati
         ({"state": "<b>"}, PROBLEM_STATE),
     ],
 )
-def test_what_is_no_date_or_state_is_named_and_kept_in_the_form(
+def test_the_search_form_names_and_keeps_what_is_no_date_or_state(
     user: httpx.Client, fields: dict[str, str], problem: str
 ) -> None:
     page = search(user, patient="<i>", **fields).text
@@ -111,7 +113,7 @@ def test_what_is_no_date_or_state_is_named_and_kept_in_the_form(
     assert "<b>" not in page.partition('id="live"')[0].partition("<h1>")[2]
 
 
-def test_a_search_with_many_studies_has_pages(
+def test_a_study_search_with_many_studies_has_several_pages(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     for number in range(MANY):
@@ -126,18 +128,18 @@ def test_a_search_with_many_studies_has_pages(
     assert found(user.get(f"{first.url}&page=999999")) == []
 
 
-def test_studies_that_are_not_indexed_yet_are_counted(
+def test_the_search_page_counts_studies_that_are_not_indexed_yet(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     gateway.receive(instance)
     assert "1 study is not indexed yet" in search(user, patient="x").text
 
 
-def test_an_unknown_or_old_search_is_to_be_repeated(user: httpx.Client) -> None:
+def test_the_page_asks_to_repeat_an_unknown_or_old_study_search(user: httpx.Client) -> None:
     assert EXPIRED in user.get("/search?search=unknown").text
 
 
-def test_a_search_is_kept_for_its_user_alone_until_many_others_came() -> None:
+def test_a_study_search_is_kept_for_its_user_alone_until_many_others_came() -> None:
     searches, query = SavedSearches(kept=2), StudyQuery(patient="Müller")
     name = searches.save("anna", query)
     assert searches.find("anna", name) == query

@@ -23,7 +23,7 @@ SLOW_CLIENTS = 128
 PIPELINED = 16
 
 
-def test_the_server_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_web_server_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     port = free_port()
     settings = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
     stop = threading.Event()
@@ -40,7 +40,7 @@ def test_the_server_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
         httpx.get(f"http://{LOOPBACK}:{port}/login")
 
 
-def test_an_address_in_use_is_named(tmp_path: Path) -> None:
+def test_the_web_server_names_an_address_in_use(tmp_path: Path) -> None:
     with running_web(GatewaySettings(storage_folder=tmp_path, web=WebSection(port=0))) as port:
         taken = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
         with (
@@ -72,7 +72,7 @@ def encrypted(folder: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
         yield port, trust
 
 
-def test_users_log_in_over_https(tmp_path: Path) -> None:
+def test_users_log_in_to_the_gateway_page_over_https(tmp_path: Path) -> None:
     with (
         encrypted(tmp_path) as (port, trust),
         httpx.Client(
@@ -83,7 +83,7 @@ def test_users_log_in_over_https(tmp_path: Path) -> None:
         assert client.get("/").status_code == 200
 
 
-def test_a_user_is_served_during_a_flood_of_silent_connections(tmp_path: Path) -> None:
+def test_the_web_server_serves_a_user_during_a_flood_of_silent_connections(tmp_path: Path) -> None:
     with encrypted(tmp_path) as (port, trust), ExitStack() as stack:
         flood = [
             stack.enter_context(socket.create_connection((LOOPBACK, port))) for _ in range(FLOOD)
@@ -120,7 +120,7 @@ def reads_nothing(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("number_of_addresses", [1, 100])
 @pytest.mark.parametrize("attack", [slow_post, reads_nothing])
-def test_a_user_is_served_while_slow_clients_hold_all_connections(
+def test_the_web_server_serves_a_user_while_slow_clients_hold_all_connections(
     tmp_path: Path, attack: Callable[[socket.socket], None], number_of_addresses: int
 ) -> None:
     """A page is answered once they have made no progress for a second: the promise is 2 s."""
@@ -138,7 +138,7 @@ def test_a_user_is_served_while_slow_clients_hold_all_connections(
         wait_until(lambda: answer_of("/login") == 200, "the page")
 
 
-def test_an_unusable_certificate_is_named(tmp_path: Path) -> None:
+def test_the_web_server_names_an_unusable_certificate(tmp_path: Path) -> None:
     nonsense = tmp_path / "certificate.pem"
     nonsense.write_text("nonsense")
     for file in (nonsense, tmp_path / "missing.pem"):

@@ -18,14 +18,16 @@ GERMAN = texts_in(Language.GERMAN)
         (None, ""),
     ],
 )
-def test_reason_of_the_gateway_is_told_in_german_and_an_error_stays_english(
+def test_the_page_tells_a_reason_of_the_gateway_in_german_and_an_error_in_english(
     reason: str | None, german: str
 ) -> None:
     assert told_reason(reason) == (reason or "")
     assert GERMAN.told(told_reason(reason)) == german
 
 
-def test_reason_that_the_ledger_keeps_is_found_again(gateway: Filled) -> None:
+def test_a_reason_that_the_ledger_keeps_as_text_is_found_again_for_translation(
+    gateway: Filled,
+) -> None:
     job = gateway.open_job("1.2")
     assert gateway.jobs.cancel(job, "Dr. Example")
     kept = gateway.jobs.job(job)

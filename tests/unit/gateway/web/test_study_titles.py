@@ -13,7 +13,7 @@ def study_titles(gateway: Filled) -> StudyTitles:
     return StudyTitles(gateway.database, gateway.storage)
 
 
-def test_the_headline_is_read_from_a_file_of_the_study(
+def test_the_headline_of_a_study_page_is_read_from_a_file_of_the_study(
     gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(
@@ -44,13 +44,13 @@ def test_the_headline_is_read_from_a_file_of_the_study(
         ("=山田^太郎", "山田, 太郎"),
     ],
 )
-def test_a_dicom_name_is_shown_as_family_name_and_given_names(
+def test_a_dicom_patient_name_is_shown_on_the_page_as_family_name_and_given_names(
     gateway: Filled, study_titles: StudyTitles, instance: Path, name: str, title: str
 ) -> None:
     assert study_titles.of(gateway.receive(instance, PatientName=name)).title == title
 
 
-def test_the_headline_of_an_indexed_study_needs_no_file(
+def test_the_headline_of_the_page_of_an_indexed_study_needs_no_file(
     gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
@@ -59,7 +59,7 @@ def test_the_headline_of_an_indexed_study_needs_no_file(
     assert study_titles.of(study).title == "Müller, Eva"
 
 
-def test_a_study_without_files_is_shown_by_the_end_of_its_uid(
+def test_a_study_without_files_is_shown_on_the_page_by_the_end_of_its_uid(
     gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
@@ -68,7 +68,7 @@ def test_a_study_without_files_is_shown_by_the_end_of_its_uid(
     assert study_titles.of(study) == StudyTitle(title=f"…{study[-12:]}")
 
 
-def test_an_unknown_or_broken_study_is_shown_by_the_end_of_its_uid(
+def test_an_unknown_or_broken_study_is_shown_on_the_page_by_the_end_of_its_uid(
     gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     assert study_titles.of("1.2.840.99").title == "…1.2.840.99"

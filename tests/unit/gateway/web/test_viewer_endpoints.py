@@ -43,7 +43,7 @@ def job(gateway: Filled, series: WrittenSeries, output: Path) -> str:  # noqa: F
     return job_id
 
 
-def test_the_files_of_a_view_come_when_they_are_ready_and_are_not_kept_by_the_browser(
+def test_the_viewer_gets_its_files_when_they_are_ready_and_the_browser_keeps_none(
     user: httpx.Client,
     job: str,
     series: WrittenSeries,  # noqa: F811
@@ -58,7 +58,9 @@ def test_the_files_of_a_view_come_when_they_are_ready_and_are_not_kept_by_the_br
     assert user.get(f"/jobs/{job}/view/0/structures.json").json()["structures"]
 
 
-def test_opening_a_view_is_on_record(user: httpx.Client, gateway: Filled, job: str) -> None:
+def test_opening_a_result_in_the_viewer_is_on_record(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
     page = user.get(f"/jobs/{job}/view/0")
     assert page.status_code == 200
     assert "AI result, not verified, not for diagnosis" in page.text
@@ -73,7 +75,7 @@ def test_opening_a_view_is_on_record(user: httpx.Client, gateway: Filled, job: s
     assert [event.object_name for event in viewed] == ["results/seg.dcm"]
 
 
-def test_loading_the_images_without_the_page_is_on_record(
+def test_loading_the_images_of_the_viewer_without_its_page_is_on_record(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     assert user.get(f"/jobs/{job}/view/0/description.json").status_code == 200
@@ -84,19 +86,19 @@ def test_loading_the_images_without_the_page_is_on_record(
     assert [event.object_name for event in viewed] == ["results/seg.dcm"]
 
 
-def test_only_files_of_the_view_are_sent(user: httpx.Client, job: str) -> None:
+def test_the_viewer_page_sends_only_files_of_its_view(user: httpx.Client, job: str) -> None:
     for name in ("voxels-999.gz", "status.json", "..%2F..%2Fsettings.yaml", "failed.json"):
         assert user.get(f"/jobs/{job}/view/0/{name}").status_code == 404, name
     assert user.get(f"/jobs/{job}/view/1").status_code == 404
     assert user.get("/jobs/unknown/view/0").status_code == 404
 
 
-def test_a_stranger_sees_no_view(stranger: httpx.Client, job: str) -> None:
+def test_a_stranger_without_login_sees_no_viewer(stranger: httpx.Client, job: str) -> None:
     for path in (f"/jobs/{job}/view/0", f"/jobs/{job}/view/0/description.json"):
         assert stranger.get(path).status_code == 303
 
 
-def test_a_view_whose_images_are_deleted_says_so(
+def test_the_viewer_says_that_the_images_of_its_view_are_deleted(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     found = gateway.jobs.job(job)
@@ -106,7 +108,7 @@ def test_a_view_whose_images_are_deleted_says_so(
     assert (refused.status_code, refused.text) == (409, "The images of the study are deleted.")
 
 
-def test_a_view_that_failed_is_tried_again_when_it_is_opened_again(
+def test_a_viewer_preparation_that_failed_is_tried_again_when_it_is_opened_again(
     user: httpx.Client, gateway: Filled, job: str, output: Path
 ) -> None:
     seg_file = gateway.storage.output_folder(job) / "results" / "seg.dcm"
@@ -119,7 +121,7 @@ def test_a_view_that_failed_is_tried_again_when_it_is_opened_again(
     assert user.get(f"/jobs/{job}/view/0/description.json").status_code == 200
 
 
-def test_a_held_result_can_be_viewed(
+def test_a_held_result_can_be_opened_in_the_viewer(
     user: httpx.Client,
     gateway: Filled,
     series: WrittenSeries,  # noqa: F811
@@ -132,7 +134,7 @@ def test_a_held_result_can_be_viewed(
     assert np.frombuffer(labels, np.uint8).any()
 
 
-def test_a_new_page_removes_the_links_of_views_whose_preparation_was_killed(
+def test_a_restart_of_the_page_removes_links_of_killed_viewer_preparations(
     gateway: Filled,
 ) -> None:
     left = gateway.storage.new_viewing_folder()
@@ -140,7 +142,7 @@ def test_a_new_page_removes_the_links_of_views_whose_preparation_was_killed(
     assert not left.exists()
 
 
-def test_no_link_stays_when_a_view_is_prepared(
+def test_no_link_to_images_stays_when_a_view_for_the_viewer_is_prepared(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     assert user.get(f"/jobs/{job}/view/0/finished.json").status_code == 200
@@ -148,7 +150,7 @@ def test_no_link_stays_when_a_view_is_prepared(
     wait_until(lambda: [*viewing.iterdir()] == [], "no link stays")
 
 
-def test_the_next_view_of_a_worklist_is_prepared_and_not_on_record_as_viewed(
+def test_the_next_viewer_page_of_a_worklist_is_prepared_and_not_on_record_as_viewed(
     user: httpx.Client, gateway: Filled, job: str
 ) -> None:
     assert user.get(f"/jobs/{job}/view/0/prepare").status_code == 204
@@ -160,7 +162,9 @@ def test_the_next_view_of_a_worklist_is_prepared_and_not_on_record_as_viewed(
     assert EventKind.VIEWED not in kinds
 
 
-def test_a_view_does_not_bring_back_the_folder_of_a_deleted_job(gateway: Filled, job: str) -> None:
+def test_a_viewer_preparation_does_not_bring_back_the_folder_of_a_deleted_job(
+    gateway: Filled, job: str
+) -> None:
     found, views = gateway.jobs.job(job), PreparedViews(gateway.storage, gateway.ledger)
     assert found is not None
     (shown,) = viewable_series(Results(gateway.jobs, gateway.storage).files(job))

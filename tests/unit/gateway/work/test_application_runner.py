@@ -42,7 +42,9 @@ def run(docker: DockerStandIn, folder: Path) -> Outcome:
     return runner(docker).run(folder, SilentObserver())
 
 
-def test_results_are_read_from_status_json(docker: DockerStandIn, folder: Path) -> None:
+def test_the_worker_reads_results_of_the_application_from_status_json(
+    docker: DockerStandIn, folder: Path
+) -> None:
     docker.succeeds(SEG)
     outcome = run(docker, folder)
     assert outcome.failure is None
@@ -53,7 +55,9 @@ def test_results_are_read_from_status_json(docker: DockerStandIn, folder: Path) 
     assert docker.text("settings.yaml") == "logging: {}\n"
 
 
-def test_results_that_are_held_back_have_a_reason(docker: DockerStandIn, folder: Path) -> None:
+def test_results_that_the_worker_holds_back_have_a_reason(
+    docker: DockerStandIn, folder: Path
+) -> None:
     reasons = [("review", "A hole."), ("reject", "Left and right are swapped.")]
     docker.succeeds(SEG, verdict=Verdict.REJECT, findings=reasons, held="Swapped.")
     outcome = run(docker, folder)
@@ -64,7 +68,7 @@ def test_results_that_are_held_back_have_a_reason(docker: DockerStandIn, folder:
     assert len(outcome.results) == 1
 
 
-def test_a_container_runs_without_network_and_sees_only_its_job(
+def test_a_container_of_the_worker_runs_without_network_and_sees_only_its_job(
     docker: DockerStandIn, folder: Path, tmp_path: Path
 ) -> None:
     docker.succeeds()
@@ -89,7 +93,7 @@ def test_a_container_runs_without_network_and_sees_only_its_job(
     }
 
 
-def test_without_models_and_gpus_in_the_settings_docker_gets_neither(
+def test_without_models_and_gpus_in_the_settings_the_worker_gives_docker_neither(
     docker: DockerStandIn, folder: Path
 ) -> None:
     docker.succeeds()
@@ -99,7 +103,9 @@ def test_without_models_and_gpus_in_the_settings_docker_gets_neither(
     assert not any(word.endswith(":/opt/holoscan/models:ro") for word in words)
 
 
-def test_a_container_that_was_left_behind_is_removed(docker: DockerStandIn, folder: Path) -> None:
+def test_the_worker_removes_a_container_that_was_left_behind(
+    docker: DockerStandIn, folder: Path
+) -> None:
     runner(docker).warm_up(folder / SETTINGS_NAME)
     assert docker.calls() == [["rm", "--force", NAME]]
 
@@ -116,7 +122,7 @@ def test_each_worker_has_its_own_container_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("exit_status", "is_final"), [(65, True), (66, True), (75, False)])
-def test_the_reason_of_a_failed_run_is_read_from_status_json(
+def test_the_worker_reads_the_reason_of_a_failed_run_from_status_json(
     docker: DockerStandIn, folder: Path, exit_status: int, is_final: bool
 ) -> None:
     docker.fails(exit_status, "no CT series")
@@ -126,7 +132,7 @@ def test_the_reason_of_a_failed_run_is_read_from_status_json(
 
 
 @pytest.mark.parametrize("exit_status", [0, 1, 137, 139])
-def test_a_container_without_status_json_counts_as_killed(
+def test_a_worker_container_without_status_json_counts_as_killed(
     docker: DockerStandIn, folder: Path, exit_status: int
 ) -> None:
     docker.ends(exit_status)
@@ -137,7 +143,7 @@ def test_a_container_without_status_json_counts_as_killed(
 
 
 @pytest.mark.parametrize("status", [{}, [], {"error": None}, {"error": None, "results": [{}]}, 1])
-def test_a_status_json_of_another_layout_counts_as_missing(
+def test_the_worker_takes_a_status_json_of_another_layout_as_missing(
     docker: DockerStandIn, folder: Path, status: object
 ) -> None:
     docker.leaves(status)
@@ -155,7 +161,7 @@ def test_a_status_json_of_another_layout_counts_as_missing(
         (b"", "docker ended with 12"),
     ],
 )
-def test_a_container_that_docker_does_not_start_is_no_final_failure(
+def test_a_worker_container_that_docker_does_not_start_is_no_final_failure(
     docker: DockerStandIn, folder: Path, exit_status: int, said: bytes, reason: str
 ) -> None:
     docker.ends(exit_status, said)
@@ -167,7 +173,7 @@ def test_a_container_that_docker_does_not_start_is_no_final_failure(
     assert not failure.is_final
 
 
-def test_a_missing_docker_command_is_named(docker: DockerStandIn, folder: Path) -> None:
+def test_the_worker_names_a_missing_docker_command(docker: DockerStandIn, folder: Path) -> None:
     docker.command.unlink()
     runner(docker).abandon()
     failure = run(docker, folder).failure

@@ -10,7 +10,9 @@ from totalmap.settings import Device, ResultKind, load_settings
 BASE = REPOSITORY / "app.yaml"
 
 
-def test_a_rule_overrides_only_the_settings_that_it_names(tmp_path: Path) -> None:
+def test_a_gateway_rule_overrides_only_the_application_settings_that_it_names(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "settings.yaml"
     rule = {"segmentation": {"task": "lung_nodules"}, "results": {"kinds": ["seg"]}}
     write_overlay(BASE, rule, "cuda:1", path)
@@ -23,13 +25,13 @@ def test_a_rule_overrides_only_the_settings_that_it_names(tmp_path: Path) -> Non
     assert laid.geometry == base.geometry
 
 
-def test_a_misspelt_key_of_a_rule_is_found_by_the_application(tmp_path: Path) -> None:
+def test_a_misspelt_key_of_a_gateway_rule_is_found_by_the_application(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     write_overlay(BASE, {"segmentation": {"taks": "total"}}, "cpu", path)
     with pytest.raises(ConfigError, match=r"segmentation\.taks"):
         load_settings(path, {})
 
 
-def test_a_missing_app_yaml_is_named(tmp_path: Path) -> None:
+def test_a_missing_app_yaml_for_the_worker_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         write_overlay(tmp_path / "nowhere.yaml", {}, "cpu", tmp_path / "settings.yaml")

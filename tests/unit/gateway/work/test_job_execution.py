@@ -124,7 +124,7 @@ def names(kept: Sequence[KeptInstance]) -> list[str]:
     return sorted(f"{item.sha256}.dcm" for item in kept)
 
 
-def test_a_finished_job_stores_its_results_and_opens_deliveries(
+def test_a_finished_gateway_job_stores_its_results_and_opens_deliveries(
     bench: Bench, small: WrittenSeries, database: Database
 ) -> None:
     kept = bench.receive(*small.paths)
@@ -151,7 +151,7 @@ def test_the_input_of_a_job_stays_the_same_although_the_study_has_grown(
     assert bench.docker.text("input").split() == names(kept)
 
 
-def test_the_input_holds_only_images_each_with_its_first_content(
+def test_the_input_of_a_gateway_job_holds_only_images_each_with_its_first_content(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
     first, *others = bench.receive(*small.paths)
@@ -180,7 +180,7 @@ def test_a_job_whose_study_has_changed_is_dead(bench: Bench, small: WrittenSerie
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1", "auto"])
-def test_the_settings_of_a_rule_override_app_yaml(
+def test_the_settings_of_a_gateway_rule_override_app_yaml(
     bench: Bench, small: WrittenSeries, device: str, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.yaml"
@@ -217,7 +217,7 @@ def test_a_job_that_runs_out_of_memory_is_postponed_and_dead_after_its_attempts(
     assert history(database, job.study_instance_uid)[-1].kind is EventKind.DEAD
 
 
-def test_a_study_that_can_not_be_segmented_is_not_tried_again(
+def test_the_worker_does_not_try_a_study_again_that_can_not_be_segmented(
     bench: Bench, small: WrittenSeries
 ) -> None:
     bench.receive(*small.paths)
@@ -241,7 +241,9 @@ def test_a_job_that_kills_its_worker_every_time_is_dead(bench: Bench, small: Wri
     assert not bench.docker.calls()
 
 
-def test_the_output_of_an_earlier_attempt_is_removed(bench: Bench, small: WrittenSeries) -> None:
+def test_the_worker_removes_the_output_of_an_earlier_attempt(
+    bench: Bench, small: WrittenSeries
+) -> None:
     """The container is killed before it can clear the output of the attempt before."""
     bench.receive(*small.paths)
     job = bench.open_job()
@@ -290,7 +292,9 @@ def test_a_worker_that_was_taken_for_lost_does_not_end_the_job_of_another_worker
     assert (job.state, job.worker, job.run) == (JobState.RUNNING, "host-2", 1)
 
 
-def test_missing_images_postpone_a_job_with_a_reason(bench: Bench, small: WrittenSeries) -> None:
+def test_missing_images_postpone_a_gateway_job_with_a_reason(
+    bench: Bench, small: WrittenSeries
+) -> None:
     kept = bench.receive(*small.paths)
     job = bench.open_job()
     bench.storage.path(kept[3]).unlink()
@@ -299,7 +303,7 @@ def test_missing_images_postpone_a_job_with_a_reason(bench: Bench, small: Writte
     assert job.reason == "images of the study are not on the disk"
 
 
-def test_a_missing_settings_file_is_the_reason_of_a_dead_job(
+def test_a_missing_application_settings_file_is_the_reason_of_a_dead_job(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
     bench.receive(*small.paths)

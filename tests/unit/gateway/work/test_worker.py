@@ -81,7 +81,7 @@ def one_worker(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[OneWor
             docker.hold.unlink(missing_ok=True)  # nobody else ends a container that was given up
 
 
-def test_a_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(
+def test_a_gateway_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(
     one_worker: OneWorker,
 ) -> None:
     one_worker.docker.hold.touch()
@@ -100,7 +100,7 @@ def test_a_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(
     ]
 
 
-def test_cancelling_a_job_ends_its_container(one_worker: OneWorker) -> None:
+def test_cancelling_a_gateway_job_ends_its_container(one_worker: OneWorker) -> None:
     one_worker.docker.hold.touch()
     with one_worker.worker() as process:
         wait_until(one_worker.has_started)
@@ -132,7 +132,9 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker(
     assert removed == ["rm", "--force", name]
 
 
-def test_a_worker_that_is_told_to_stop_returns_its_job_to_the_queue(one_worker: OneWorker) -> None:
+def test_a_gateway_worker_that_is_told_to_stop_returns_its_job_to_the_queue(
+    one_worker: OneWorker,
+) -> None:
     one_worker.docker.hold.touch()
     with one_worker.worker() as process:
         wait_until(one_worker.has_started)

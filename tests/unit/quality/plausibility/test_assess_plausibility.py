@@ -74,7 +74,9 @@ def test_a_second_opinion_detects_errors_that_the_rules_can_not_detect(name: str
     assert disagreements_of(corrupted, drawn_anew(scan, SEED), findings)
 
 
-def test_a_second_opinion_with_slightly_moved_borders_gives_no_finding(scans: list[Scan]) -> None:
+def test_a_second_opinion_with_slightly_moved_borders_gives_no_quality_finding(
+    scans: list[Scan],
+) -> None:
     for scan in scans:
         assert disagreements_of(scan, drawn_anew(scan, SEED), findings_of(scan)) == ()
 
@@ -89,13 +91,15 @@ def test_correct_labels_in_unusual_scans_get_the_verdict_ok(vary: Vary) -> None:
     assert verdicts == {Verdict.OK: len(VARIANT_SEEDS)}
 
 
-def test_every_label_error_of_the_suite_changes_labels(scans: list[Scan]) -> None:
+def test_every_label_error_of_the_test_suite_changes_labels(scans: list[Scan]) -> None:
     for kind in KINDS:
         for scan in (one for one in scans if kind.applies_to(one)):
             assert (kind.corrupt(scan).labels != scan.labels).any(), kind.name
 
 
-def test_a_short_scan_is_judged_by_sides_and_order_only(scans: list[Scan]) -> None:
+def test_the_plausibility_of_a_short_scan_is_judged_by_sides_and_order_only(
+    scans: list[Scan],
+) -> None:
     trunk = scans[0]
     slices = round(90.0 / SPACING_MM)
     middle = len(trunk.labels) // 2
@@ -114,14 +118,14 @@ def test_a_short_scan_is_judged_by_sides_and_order_only(scans: list[Scan]) -> No
     assert not codes & {"LEVEL", "ABSENT", "FRAGMENT", "HOLE", "VOLUME", "HU"}
 
 
-def test_findings_are_sorted_from_the_highest_severity(scans: list[Scan]) -> None:
+def test_quality_findings_are_sorted_from_the_highest_severity(scans: list[Scan]) -> None:
     findings = findings_with("ribs and vertebrae +1", scans[0])
     severities = [tuple(Severity).index(one.severity) for one in findings]
     assert severities == sorted(severities, reverse=True)
     assert len(set(severities)) > 1
 
 
-def test_density_is_judged_in_ct_only() -> None:
+def test_the_density_of_structures_is_judged_in_ct_only() -> None:
     table = table_of(spine() | {"liver": Placed(x=-60, y=-50, z=140, ml=1500, hu=(900, 950, 999))})
     in_ct = assess_plausibility(table, TOTAL, is_hu=True)
     in_mr = assess_plausibility(table, TOTAL, is_hu=False)
@@ -140,7 +144,9 @@ def test_empty_labels_a_single_label_and_unknown_structures_give_no_finding() ->
     assert assess_plausibility(one, lesions, is_hu=True) == ()
 
 
-def test_only_rules_that_are_almost_never_wrong_reject_a_result(scans: list[Scan]) -> None:
+def test_only_plausibility_rules_that_are_almost_never_wrong_reject_a_result(
+    scans: list[Scan],
+) -> None:
     """Findings that operations, fractures or disease can cause never reject (quality.md)."""
     may_reject = {
         "MIRRORED",

@@ -27,7 +27,7 @@ def on_the_other_side(placed: dict[str, Placed], *names: str) -> dict[str, Place
     }
 
 
-def test_correct_positions_give_no_finding() -> None:
+def test_correct_positions_of_structures_give_no_finding() -> None:
     for rule in (
         position_rules.mirrored,
         position_rules.situs,
@@ -37,7 +37,7 @@ def test_correct_positions_give_no_finding() -> None:
         assert found(rule, spine() | KIDNEYS | ORGANS) == []
 
 
-def test_a_swapped_pair_is_named_and_several_are_counted() -> None:
+def test_a_swapped_pair_of_structures_is_named_and_several_are_counted() -> None:
     swapped = on_the_other_side(KIDNEYS, *KIDNEYS)
     assert found(position_rules.mirrored, swapped) == ["MIRRORED kidney_left reject"]
     lungs = {"hip_left": Placed(x=-80.0), "hip_right": Placed(x=80.0)}
@@ -46,7 +46,7 @@ def test_a_swapped_pair_is_named_and_several_are_counted() -> None:
     assert "2 of 2 pairs" in finding.sentence
 
 
-def test_a_pair_that_is_close_together_is_not_reported_as_swapped() -> None:
+def test_a_pair_of_structures_that_is_close_together_is_not_reported_as_swapped() -> None:
     near = {"iliac_vena_left": Placed(x=-4.0), "iliac_vena_right": Placed(x=4.0)}
     assert found(position_rules.mirrored, near) == []
 

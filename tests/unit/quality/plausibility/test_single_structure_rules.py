@@ -55,7 +55,7 @@ def test_an_unusual_volume_is_noted_and_an_implausible_one_is_reviewed(
     assert found(single_structure_rules.volume, {"liver": Placed(ml=ml, faces=(Face.LEFT,))}) == []
 
 
-def test_a_pair_of_very_different_sizes_is_reported_unless_one_is_cut() -> None:
+def test_a_pair_of_structures_of_very_different_sizes_is_reported_unless_one_is_cut() -> None:
     kidneys = {"kidney_left": Placed(ml=200.0), "kidney_right": Placed(ml=60.0)}
     assert found(single_structure_rules.asymmetry, kidneys) == ["ASYMMETRY kidney_right review"]
     kidneys["kidney_right"] = Placed(ml=80.0)

@@ -156,7 +156,7 @@ def codes(findings: tuple[Finding, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_an_unsuitable_series_gets_its_one_finding_and_is_not_rejected(
+def test_an_unsuitable_series_gets_its_one_suitability_finding_and_is_not_rejected(
     what: str, tmp_path: Path
 ) -> None:
     code, spec, spoils = BAD[what]
@@ -166,27 +166,27 @@ def test_an_unsuitable_series_gets_its_one_finding_and_is_not_rejected(
 
 
 @pytest.mark.parametrize("what", GOOD)
-def test_a_suitable_series_gets_no_finding(what: str, tmp_path: Path) -> None:
+def test_a_suitable_series_gets_no_suitability_finding(what: str, tmp_path: Path) -> None:
     spec, spoils = GOOD[what]
     assert assess_suitability(written(tmp_path, spec, *spoils), "total") == ()
 
 
 @pytest.mark.parametrize("body", range(2, 10))
-def test_scans_of_different_bodies_get_no_finding(body: int, tmp_path: Path) -> None:
+def test_scans_of_different_bodies_get_no_suitability_finding(body: int, tmp_path: Path) -> None:
     assert assess_suitability(written(tmp_path, body=body), "total") == ()
 
 
-def test_a_multi_frame_series_gets_no_finding(tmp_path: Path) -> None:
+def test_a_multi_frame_series_gets_no_suitability_finding(tmp_path: Path) -> None:
     write_enhanced(tmp_path, 1, USUAL)
     assert assess_suitability(volume_of(tmp_path), "total") == ()
 
 
-def test_the_real_ct_is_reported_for_its_short_coverage_only(real_ct: Path) -> None:
+def test_the_real_ct_is_found_unsuitable_for_its_short_coverage_only(real_ct: Path) -> None:
     (finding,) = assess_suitability(volume_of(real_ct), "total")
     assert (finding.code, finding.value, finding.limit) == ("SHORT_COVERAGE", 38.0, 100.0)
 
 
-def test_the_finding_on_metal_has_its_volume_limit_and_unit(tmp_path: Path) -> None:
+def test_the_suitability_finding_on_metal_has_its_volume_limit_and_unit(tmp_path: Path) -> None:
     (metal,) = assess_suitability(written(tmp_path, USUAL, with_hu(with_hip)), "total")
     assert metal.value == pytest.approx(15.6, rel=0.15)
     assert (metal.limit, metal.unit, metal.severity) == (2.0, "mL", Severity.REVIEW)
@@ -204,7 +204,7 @@ def test_a_series_without_contrast_agent_is_reported_for_tasks_that_need_one(
     assert assess_suitability(written(tmp_path / "with", USUAL, agent), task) == ()
 
 
-def test_several_reasons_give_several_findings(tmp_path: Path) -> None:
+def test_several_reasons_for_an_unsuitable_series_give_several_findings(tmp_path: Path) -> None:
     spec = replace(SMALL_FIELD, n_slices=20)
     findings = assess_suitability(
         written(tmp_path, spec, with_attributes(PatientAge="009M")), "total"
@@ -212,7 +212,7 @@ def test_several_reasons_give_several_findings(tmp_path: Path) -> None:
     assert codes(findings) == ["CHILD", "SHORT_COVERAGE", "CROPPED"]
 
 
-def test_the_finding_on_a_child_holds_no_patient_data(tmp_path: Path) -> None:
+def test_the_suitability_finding_on_a_child_holds_no_patient_data(tmp_path: Path) -> None:
     findings = assess_suitability(
         written(tmp_path, USUAL, with_attributes(PatientAge="013Y", PatientBirthDate="20070203")),
         "total",
@@ -235,7 +235,7 @@ MR: list[tuple[tuple[str, ...], SeriesSpec, tuple[Spoil, ...]]] = [
 
 
 @pytest.mark.parametrize(("expected", "spec", "spoils"), MR)
-def test_an_mr_series_is_judged_by_its_headers_only(
+def test_the_suitability_of_an_mr_series_is_judged_by_its_headers_only(
     expected: tuple[str, ...], spec: SeriesSpec, spoils: tuple[Spoil, ...], tmp_path: Path
 ) -> None:
     assert (
@@ -243,7 +243,9 @@ def test_an_mr_series_is_judged_by_its_headers_only(
     )
 
 
-def test_a_volume_without_headers_is_judged_by_its_geometry_and_values(tmp_path: Path) -> None:
+def test_the_suitability_of_a_volume_without_headers_is_judged_by_its_geometry_and_values(
+    tmp_path: Path,
+) -> None:
     volume = replace(written(tmp_path / "thick", THICK), slices=())
     assert [one.code for one in assess_suitability(volume, "total")] == ["THICK_SLICES"]
     window = replace(volume, voxels=volume.voxels.clip(-160, 240))

@@ -38,7 +38,9 @@ def test_a_patient_without_an_age_is_a_child_before_the_16th_birthday(
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
-def test_invalid_ages_and_dates_raise_no_error(age: str, birth: str, study: str) -> None:
+def test_invalid_ages_and_birth_dates_in_a_header_raise_no_error(
+    age: str, birth: str, study: str
+) -> None:
     assert child(PatientAge=f"x{age}", PatientBirthDate=birth, StudyDate=study) in (True, False)
 
 
@@ -84,7 +86,7 @@ def test_invalid_ages_and_dates_raise_no_error(age: str, birth: str, study: str)
         ({"PatientBirthDate": "20200101", "StudyDate": "20200101"}, True),
     ],
 )
-def test_ages_and_dates_as_archives_store_them_are_understood(
+def test_patient_ages_and_dates_as_archives_store_them_are_understood(
     values: dict[str, str], expected: bool
 ) -> None:
     assert child(**values) is expected

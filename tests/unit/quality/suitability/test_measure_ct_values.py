@@ -45,7 +45,9 @@ def noise(sigma: float, seed: int = 0) -> NDArray[np.float64]:
 
 @settings(max_examples=20)
 @given(st.floats(3.0, 90.0), st.integers(0, 1000))
-def test_the_noise_in_soft_tissue_is_measured(volume: Volume, sigma: float, seed: int) -> None:
+def test_the_noise_in_the_soft_tissue_of_a_ct_is_measured(
+    volume: Volume, sigma: float, seed: int
+) -> None:
     assert measured(volume, cylinder(0.8) + noise(sigma, seed)).noise_hu == pytest.approx(
         sigma, rel=0.2
     )
@@ -66,7 +68,9 @@ def test_a_body_beyond_the_reconstructed_circle_touches_all_of_its_rim(
     assert measured(volume, hu).body_at_side > 0.9
 
 
-def test_a_body_at_one_side_touches_this_part_of_the_rim_only(volume: Volume) -> None:
+def test_a_body_at_one_side_touches_this_part_of_the_reconstructed_circle_only(
+    volume: Volume,
+) -> None:
     hu = np.full(SHAPE, AIR) + noise(10)
     hu[:, 60:] += BODY - AIR
     hu[:, :, :20] = AIR
@@ -89,7 +93,7 @@ def test_the_sides_of_the_patient_are_found_in_any_orientation(volume: Volume) -
 
 
 @given(st.integers(1, 12))
-def test_the_volume_of_metal_is_measured_in_ml(volume: Volume, width: int) -> None:
+def test_the_volume_of_metal_in_a_ct_is_measured_in_ml(volume: Volume, width: int) -> None:
     hu = cylinder(0.8)
     hu[:, 40 : 40 + 2 * width, 40 : 40 + 2 * width] = 3071
     truth_ml = 40 * (2 * width) ** 2 * 1.5 * 1.5 * 3.0 / 1000
@@ -97,13 +101,15 @@ def test_the_volume_of_metal_is_measured_in_ml(volume: Volume, width: int) -> No
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 2), (5, 3, 200), (200, 2, 3)])
-def test_the_smallest_volumes_are_measured(volume: Volume, shape: tuple[int, int, int]) -> None:
+def test_ct_values_of_the_smallest_volumes_are_measured(
+    volume: Volume, shape: tuple[int, int, int]
+) -> None:
     measures = measured(volume, np.full(shape, AIR))
     assert measures.noise_hu is None
     assert measures.tissue == 0.0
 
 
-def test_values_beyond_16_bits_are_measured(volume: Volume) -> None:
+def test_ct_values_beyond_16_bits_are_measured(volume: Volume) -> None:
     voxels = (cylinder(0.8) + noise(10)).astype(np.float32)
     voxels[20, 64, 64] = 70_000
     geometry = Geometry.regular(AFFINE, SHAPE)
@@ -112,7 +118,7 @@ def test_values_beyond_16_bits_are_measured(volume: Volume) -> None:
     )
 
 
-def test_slices_at_varying_distances_are_measured(volume: Volume) -> None:
+def test_ct_values_of_slices_at_varying_distances_are_measured(volume: Volume) -> None:
     steps = (0.0, 1.0, *np.linspace(50, 1000, 18))
     hu = cylinder(0.8, (20, 128, 128))
     geometry = Geometry(

@@ -47,7 +47,7 @@ def of_patient(character_set: str | list[str] | None, name: str) -> Dataset:
         (["ISO 2022 IR 13", "ISO 2022 IR 87"], "Eva Miller"),
     ],
 )
-def test_a_character_set_that_holds_the_texts_is_kept(
+def test_a_character_set_of_a_dicom_object_that_holds_its_new_texts_is_kept(
     character_set: str | list[str] | None, text: str
 ) -> None:
     dataset = of_patient(character_set, "Doe^John")
@@ -68,7 +68,7 @@ def test_a_character_set_that_holds_the_texts_is_kept(
         ("GBK", "Wang^XiaoDong=王^小东", "Łukasz"),
     ],
 )
-def test_a_change_to_utf8_keeps_every_text(
+def test_a_change_of_a_dicom_object_to_utf8_keeps_every_text(
     character_set: str | list[str] | None, name: str, text: str
 ) -> None:
     dataset = of_patient(character_set, name)

@@ -84,7 +84,7 @@ def bare(meaning: str) -> str:
 # The table.
 
 
-def test_code_table_is_sorted_and_its_rows_are_complete() -> None:
+def test_the_table_of_dicom_codes_is_sorted_and_its_rows_are_complete() -> None:
     assert sorted(set(NAMES)) == NAMES
     columns = TEXT.splitlines()[0].split(",")
     for row in ROWS:
@@ -94,11 +94,11 @@ def test_code_table_is_sorted_and_its_rows_are_complete() -> None:
         assert row["region"] or not row["region_side"], row["structure"]
 
 
-def test_code_table_has_a_row_for_each_offered_structure_and_no_other() -> None:
+def test_the_table_of_dicom_codes_has_a_row_for_each_offered_structure_and_no_other() -> None:
     assert set(NAMES) == OFFERED
 
 
-def test_structure_without_a_code_is_refused() -> None:
+def test_a_structure_without_a_dicom_code_is_refused() -> None:
     with pytest.raises(OutputError, match="tail"):
         structure_code("tail")
 
@@ -107,7 +107,7 @@ def test_structure_without_a_code_is_refused() -> None:
 
 
 @pytest.mark.parametrize("task", SUPPORTED_TASKS)
-def test_no_two_structures_of_a_task_share_their_codes(task: str) -> None:
+def test_no_two_structures_of_a_task_share_their_dicom_codes(task: str) -> None:
     names = list(class_map[task].values())
     seen = {codes_of(structure_code(name))[1:] for name in names}
     assert len(seen) == len(names)
@@ -130,7 +130,7 @@ def test_every_structure_colour_is_visible_on_black() -> None:
 # Names and sides.
 
 
-def test_display_names_are_short_unique_and_say_the_side() -> None:
+def test_display_names_of_structures_are_short_unique_and_say_the_side() -> None:
     shown = [structure_code(name).display_name for name in NAMES]
     assert len(set(shown)) == len(NAMES)
     for name, words in zip(NAMES, shown, strict=True):
@@ -139,7 +139,7 @@ def test_display_names_are_short_unique_and_say_the_side() -> None:
             assert side in words.lower().split(), name
 
 
-def test_display_names_read_like_english() -> None:
+def test_display_names_of_structures_read_like_english() -> None:
     assert structure_code("kidney_left").display_name == "Left kidney"
     assert structure_code("vertebrae_L1").display_name == "Vertebra L1"
     assert structure_code("rib_right_7").display_name == "Right rib 7"
@@ -150,7 +150,7 @@ def test_display_names_read_like_english() -> None:
     )
 
 
-def test_laterality_code_is_the_side_in_the_structure_name() -> None:
+def test_the_laterality_code_of_a_structure_is_the_side_in_its_name() -> None:
     for name in NAMES:
         code = structure_code(name)
         coded = {part.meaning.lower() for part in (code.modifier, code.region_modifier) if part}
@@ -164,14 +164,14 @@ def test_laterality_code_is_the_side_in_the_structure_name() -> None:
 # Values and meanings.
 
 
-def test_code_values_and_meanings_fit_their_vr() -> None:
+def test_dicom_code_values_and_meanings_fit_their_vr() -> None:
     for code in all_codes():
         assert 0 < len(code.value) <= CODE_VALUE_LIMIT, code
         assert 0 < len(code.scheme_designator) <= CODE_VALUE_LIMIT, code
         assert 0 < len(code.meaning) <= MEANING_LIMIT, code
 
 
-def test_each_code_value_has_one_meaning_and_each_meaning_one_value() -> None:
+def test_each_dicom_code_value_has_one_meaning_and_each_meaning_one_value() -> None:
     every = all_codes()
     assert len({(code.scheme_designator, code.value) for code in every}) == len(every)
     assert len({code.meaning.lower() for code in every}) == len(every)
@@ -183,7 +183,7 @@ def test_snomed_codes_have_a_valid_check_digit() -> None:
             assert has_check_digit(code.value), code
 
 
-def test_code_meanings_are_those_of_ps3_16() -> None:
+def test_dicom_code_meanings_are_those_of_ps3_16() -> None:
     known: dict[str, set[str]] = {}
     for concept in codes.SCT.concepts.values():
         known.setdefault(concept.value, set()).add(bare(concept.meaning))
@@ -207,7 +207,7 @@ def test_private_codes_stand_beside_a_snomed_code() -> None:
             assert code.region.scheme_designator == "SCT", name
 
 
-def test_designator_of_the_private_scheme_begins_with_99() -> None:
+def test_the_designator_of_the_private_coding_scheme_begins_with_99() -> None:
     """PS3.16 8.2: such designators are free for private use."""
     scheme = private_scheme()
     assert scheme.CodingSchemeDesignator.startswith("99")
@@ -215,7 +215,7 @@ def test_designator_of_the_private_scheme_begins_with_99() -> None:
     assert scheme.CodingSchemeResponsibleOrganization
 
 
-def test_docs_state_the_number_of_structures_with_private_codes() -> None:
+def test_docs_state_the_number_of_structures_with_private_dicom_codes() -> None:
     needing = [
         name
         for name in NAMES
@@ -276,7 +276,7 @@ def test_anatomical_structure_category_has_the_code_of_cid_7150() -> None:
     assert structure_code("liver").category.value == "91723000"
 
 
-def test_limitation_codes_are_short_and_distinct() -> None:
+def test_dicom_codes_of_limitations_are_short_and_distinct() -> None:
     everything = MeasuredStructure(
         structure=Structure(label=1, name="liver"),
         voxels=FEW_VOXELS - 1,

@@ -26,7 +26,7 @@ REFERENCE_LABELS = ("ct_3mm_small_reference_labels.nii.gz", "ct_dicom_reference_
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_neighbours_have_colours_that_differ_clearly_also_without_red_and_green(
+def test_neighbouring_structures_have_clearly_different_colours_for_colour_blind_people(
     vision: Vision,
 ) -> None:
     """By CIEDE2000: neighbours in spine and ribs, mirrored ribs, and structures that touch."""
@@ -41,7 +41,7 @@ def test_neighbours_have_colours_that_differ_clearly_also_without_red_and_green(
     assert close == {}
 
 
-def test_no_vertebra_is_nearly_as_grey_as_bone() -> None:
+def test_no_vertebra_has_a_colour_nearly_as_grey_as_bone() -> None:
     saturation = chroma(lab(structure_code(name).rgb for name in VERTEBRAE))
     assert {
         name: value
@@ -50,7 +50,7 @@ def test_no_vertebra_is_nearly_as_grey_as_bone() -> None:
     } == {}
 
 
-def test_no_colour_is_nearly_black() -> None:
+def test_no_structure_colour_is_nearly_black() -> None:
     names = known_names()
     lightness = lab(structure_code(name).rgb for name in names)[:, 0]
     assert {
@@ -58,7 +58,7 @@ def test_no_colour_is_nearly_black() -> None:
     } == {}
 
 
-def test_pairs_on_record_are_those_that_touch_in_the_reference_labels() -> None:
+def test_pairs_of_structures_on_record_are_those_that_touch_in_the_reference_labels() -> None:
     if not REAL_DATA.exists():
         pytest.skip("the reference labels are not here")
     images = (nibabel.load(REAL_DATA / name) for name in REFERENCE_LABELS)

@@ -77,7 +77,7 @@ def with_request(folder: Path) -> Dataset:
     return pydicom.dcmread(path)
 
 
-def test_request_institution_and_body_part_are_carried_into_every_kind_of_result(
+def test_the_request_institution_and_body_part_are_carried_into_every_kind_of_result(
     true_segmentation: Segmentation, phantom_copy: Path, tmp_path: Path
 ) -> None:
     source = with_request(phantom_copy)
@@ -164,7 +164,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("character_set", "name"), NAMES.values(), ids=NAMES)
-def test_patient_names_of_any_script_are_copied_unchanged(
+def test_patient_names_of_any_script_are_copied_unchanged_into_results(
     series: WrittenSeries, tmp_path: Path, character_set: str | list[str], name: str
 ) -> None:
     source = Dataset()
@@ -186,7 +186,9 @@ def test_patient_names_of_any_script_are_copied_unchanged(
         assert findings_of(path, iod) == []
 
 
-def test_sequences_of_the_patient_are_copied_in_full(series: WrittenSeries, tmp_path: Path) -> None:
+def test_sequences_of_the_patient_are_copied_in_full_into_results(
+    series: WrittenSeries, tmp_path: Path
+) -> None:
     issuer = Dataset()
     issuer.UniversalEntityID, issuer.UniversalEntityIDType = "1.2.3.4", "ISO"
     other = Dataset()
@@ -209,7 +211,7 @@ def test_sequences_of_the_patient_are_copied_in_full(series: WrittenSeries, tmp_
 
 
 @pytest.mark.filterwarnings("ignore:Failed to decode")
-def test_attributes_with_undecodable_bytes_are_left_out(
+def test_attributes_with_undecodable_bytes_are_left_out_of_results(
     series: WrittenSeries, tmp_path: Path
 ) -> None:
     """Such a name would be written as question marks, as if these were the name."""
@@ -256,7 +258,7 @@ def _strange_characters() -> Dataset:
 
 @pytest.mark.filterwarnings("ignore:Unknown encoding")
 @pytest.mark.parametrize("item", [_private, _deep, _strange_characters])
-def test_unreadable_sequences_of_the_patient_are_left_out(
+def test_unreadable_sequences_of_the_patient_are_left_out_of_results(
     series: WrittenSeries, tmp_path: Path, item: Callable[[], Dataset]
 ) -> None:
     source = Dataset()

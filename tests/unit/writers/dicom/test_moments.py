@@ -16,7 +16,7 @@ AT = 1_796_336_116.9
         ("-0330 ", Moment(date="20261203", time="184516", date_time="20261203184516-0330")),
     ],
 )
-def test_a_moment_is_in_the_time_zone_of_the_data_set_or_else_in_utc(
+def test_a_moment_in_a_dicom_object_is_in_its_time_zone_or_else_in_utc(
     offset: str | None, expected: Moment
 ) -> None:
     dataset = Dataset()
@@ -25,7 +25,7 @@ def test_a_moment_is_in_the_time_zone_of_the_data_set_or_else_in_utc(
 
 
 @pytest.mark.parametrize("offset", ["", "0100", "+1", "+1900", "-1300", "Z", "+0160"])
-def test_an_invalid_time_zone_counts_as_utc(offset: str) -> None:
+def test_an_invalid_time_zone_of_a_dicom_object_counts_as_utc(offset: str) -> None:
     dataset = Dataset()
     dataset.TimezoneOffsetFromUTC = offset
     assert moment_in(dataset, AT).date_time == "20261203221516+0000"

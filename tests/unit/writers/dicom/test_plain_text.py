@@ -20,17 +20,17 @@ from totalmap.writers.dicom.plain_text import lines_of_text, long_string, one_li
         ("^=\\ \n", ""),
     ],
 )
-def test_a_typed_name_becomes_one_component_of_a_person_name(typed: str, name: str) -> None:
+def test_a_typed_name_becomes_one_component_of_a_dicom_person_name(typed: str, name: str) -> None:
     assert person_name(typed) == name
 
 
-def test_a_long_string_is_one_line_of_at_most_64_characters_without_backslash() -> None:
+def test_a_dicom_long_string_is_one_line_of_at_most_64_characters_without_backslash() -> None:
     assert long_string(" Klinikum\\Nord\r\n^ Haus = A ") == "Klinikum Nord ^ Haus = A"
     assert long_string("é" * 65) == "é" * 64
     assert one_line("é" * 65) == "é" * 65
 
 
-def test_lines_of_a_text_end_with_cr_and_lf_and_keep_backslashes() -> None:
+def test_lines_of_a_dicom_text_end_with_cr_and_lf_and_keep_backslashes() -> None:
     assert lines_of_text("\n One.\nTwo \\ three.\tFour. \r\n\r\nFive.\0\n") == (
         "One.\r\nTwo \\ three. Four.\r\n\r\nFive."
     )

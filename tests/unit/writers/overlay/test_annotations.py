@@ -34,14 +34,16 @@ def magnified(segmentation: Segmentation, factor: int = 5) -> Segmentation:
         ((0, 0, -1), "F"),
     ],
 )
-def test_a_direction_is_the_side_of_the_patient_that_it_points_to(
+def test_a_direction_letter_of_the_overlay_is_the_side_of_the_patient_it_points_to(
     cosines: tuple[float, float, float], letter: str
 ) -> None:
     assert direction(cosines) == letter
     assert direction([-n for n in cosines]) == opposite(letter)
 
 
-def test_a_result_that_needs_review_has_a_second_notice(true_segmentation: Segmentation) -> None:
+def test_an_overlay_of_a_result_that_needs_review_has_a_second_notice(
+    true_segmentation: Segmentation,
+) -> None:
     finding = Finding(code="LEVEL", severity=Severity.REVIEW, sentence="A rib is missing.")
     reviewed = replace(true_segmentation, assessment=Assessment(findings=(finding,)))
     plain, marked = (
@@ -53,7 +55,7 @@ def test_a_result_that_needs_review_has_a_second_notice(true_segmentation: Segme
 
 
 @pytest.mark.parametrize(("factor", "lines"), [(5, 1), (3, 1), (1, 3)])
-def test_the_notice_has_as_many_lines_as_a_narrow_image_needs(
+def test_the_overlay_notice_has_as_many_lines_as_a_narrow_image_needs(
     true_segmentation: Segmentation, factor: int, lines: int
 ) -> None:
     notices = annotations(magnified(true_segmentation, factor), [], ENGLISH).notices
@@ -64,7 +66,9 @@ def test_the_notice_has_as_many_lines_as_a_narrow_image_needs(
         assert columns <= 96 * factor - notice.left <= 96 * factor
 
 
-def test_texts_change_only_the_pixels_around_them(true_segmentation: Segmentation) -> None:
+def test_texts_of_the_overlay_change_only_the_pixels_around_them(
+    true_segmentation: Segmentation,
+) -> None:
     texts = annotations(magnified(true_segmentation), ["overlay.lung_window"], ENGLISH)
     planes = np.full((3, SIDE, SIDE), 100, dtype=np.uint8)
     texts.draw(planes, "overlay.lung_window")
@@ -76,7 +80,9 @@ def test_texts_change_only_the_pixels_around_them(true_segmentation: Segmentatio
     assert not is_changed[200:400].any()
 
 
-def test_all_structures_are_in_the_legend_of_one_image(true_segmentation: Segmentation) -> None:
+def test_the_overlay_legend_of_one_image_has_all_structures(
+    true_segmentation: Segmentation,
+) -> None:
     legend = Legend(magnified(true_segmentation), 20, images=40, texts=ENGLISH)
     (part,) = legend.parts
     names = [row.name for column in part for row in column.rows]
@@ -84,7 +90,7 @@ def test_all_structures_are_in_the_legend_of_one_image(true_segmentation: Segmen
     assert names[0].replace("  ", " ") == "Spleen"
 
 
-def test_a_legend_that_needs_more_images_than_there_are_says_so(
+def test_an_overlay_legend_without_enough_images_says_how_many_structures_are_left_out(
     true_segmentation: Segmentation,
 ) -> None:
     legend = Legend(true_segmentation, 40, images=2, texts=ENGLISH)

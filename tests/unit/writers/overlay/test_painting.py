@@ -13,7 +13,7 @@ def painter_of(segmentation: Segmentation, scale: object = FULL) -> SlicePainter
     return SlicePainter(segmentation, (SOFT_TISSUE,) * len(segmentation.labels), scale)  # type: ignore[arg-type]
 
 
-def test_background_is_grey_and_contours_have_the_colour_of_the_seg(
+def test_the_overlay_has_a_grey_background_and_contours_in_the_colour_of_the_seg(
     true_segmentation: Segmentation,
 ) -> None:
     k = 20
@@ -28,7 +28,9 @@ def test_background_is_grey_and_contours_have_the_colour_of_the_seg(
         assert (shown == rgb[:, None]).all(), found.structure.name
 
 
-def test_values_outside_the_window_are_black_and_white(true_segmentation: Segmentation) -> None:
+def test_overlay_values_outside_the_window_are_black_and_white(
+    true_segmentation: Segmentation,
+) -> None:
     k = 20
     planes, values = painter_of(true_segmentation).planes(k), true_segmentation.volume.voxels[k]
     is_free = true_segmentation.labels[k] == 0
@@ -36,14 +38,14 @@ def test_values_outside_the_window_are_black_and_white(true_segmentation: Segmen
     assert (planes[:, is_free & (values > SOFT_TISSUE.high)] == 255).all()
 
 
-def test_a_coarse_grey_scale_has_few_levels(true_segmentation: Segmentation) -> None:
+def test_a_coarse_grey_scale_of_the_overlay_has_few_levels(true_segmentation: Segmentation) -> None:
     planes = painter_of(true_segmentation, COARSE).planes(20)
     levels = np.unique(planes[0][true_segmentation.labels[20] == 0])
     assert len(levels) <= 255 // COARSE.step + 2
     assert levels[0] == 0
 
 
-def test_small_images_have_all_grey_values(true_segmentation: Segmentation) -> None:
+def test_small_overlay_images_have_all_grey_values(true_segmentation: Segmentation) -> None:
     windows = (SOFT_TISSUE,) * len(true_segmentation.labels)
     chosen = suitable_painter(true_segmentation, windows, range(len(windows)))
     np.testing.assert_array_equal(chosen.planes(20), painter_of(true_segmentation).planes(20))

@@ -49,13 +49,13 @@ def windows_of(segmentation: Segmentation, *parts: tuple[slice, dict[str, int]])
     ],
     ids=lambda value: value.name if isinstance(value, Window) else "+".join(value),
 )
-def test_the_structures_of_a_slice_decide_its_window(
+def test_the_structures_of_a_slice_decide_its_grey_window_in_the_overlay(
     true_segmentation: Segmentation, rows_of: dict[str, int], window: Window
 ) -> None:
     assert set(windows_of(true_segmentation, (slice(None), rows_of))) == {window}
 
 
-def test_a_slice_without_structures_has_the_window_of_the_nearest_slice_with_some(
+def test_an_overlay_slice_without_structures_has_the_window_of_the_nearest_one_with_some(
     true_segmentation: Segmentation,
 ) -> None:
     windows = windows_of(
@@ -66,7 +66,7 @@ def test_a_slice_without_structures_has_the_window_of_the_nearest_slice_with_som
     assert windows == [SOFT_TISSUE] * 15 + [LUNG] * 25
 
 
-def test_a_window_of_less_than_20_mm_is_that_of_its_longer_neighbour(
+def test_an_overlay_window_of_less_than_20_mm_is_that_of_its_longer_neighbour(
     true_segmentation: Segmentation,
 ) -> None:
     short = int(SHORTEST_RUN_MM / STEP_MM)
@@ -79,7 +79,7 @@ def test_a_window_of_less_than_20_mm_is_that_of_its_longer_neighbour(
     assert windows == [SOFT_TISSUE] * 8 + [LUNG] * (SLICES - 8)
 
 
-def test_a_window_of_more_than_20_mm_is_kept(true_segmentation: Segmentation) -> None:
+def test_an_overlay_window_of_more_than_20_mm_is_kept(true_segmentation: Segmentation) -> None:
     windows = windows_of(
         true_segmentation,
         (slice(0, 7), {"femur_left": 30}),
@@ -88,13 +88,15 @@ def test_a_window_of_more_than_20_mm_is_kept(true_segmentation: Segmentation) ->
     assert windows == [BONE] * 7 + [SOFT_TISSUE] * (SLICES - 7)
 
 
-def test_all_slices_have_the_soft_tissue_window_if_nothing_was_found(
+def test_all_overlay_slices_have_the_soft_tissue_window_if_nothing_was_found(
     true_segmentation: Segmentation,
 ) -> None:
     assert set(windows_of(true_segmentation)) == {SOFT_TISSUE}
 
 
-def test_an_mr_has_one_window_from_its_values(true_segmentation: Segmentation) -> None:
+def test_an_overlay_of_an_mr_has_one_window_from_its_values(
+    true_segmentation: Segmentation,
+) -> None:
     volume = replace(true_segmentation.volume, modality="MR")
     (window,) = set(slice_windows(replace(true_segmentation, volume=volume)))
     assert window.name == ""

@@ -54,7 +54,7 @@ def images(written: Written) -> list[Dataset]:
     return images_of(written)
 
 
-def test_every_slice_has_an_image_with_the_number_and_geometry_of_its_source(
+def test_every_slice_has_an_overlay_image_with_the_number_and_geometry_of_its_source(
     images: list[Dataset], phantom_series: WrittenSeries
 ) -> None:
     sources = [pydicom.dcmread(path) for path in phantom_series.paths]
@@ -105,7 +105,7 @@ def contours_lps(images: list[Dataset], name: str) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     "orientation", [AXIAL, PRONE, CORONAL, SAGITTAL], ids=["axial", "prone", "coronal", "sagittal"]
 )
-def test_the_liver_is_drawn_where_it_is_in_the_patient(
+def test_the_overlay_draws_the_liver_where_it_is_in_the_patient(
     tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
 ) -> None:
     spec = SeriesSpec(
@@ -163,7 +163,7 @@ def test_other_labels_give_other_overlay_images_of_the_same_series(
     assert {image.SeriesInstanceUID for image in others} == {images[0].SeriesInstanceUID}
 
 
-def test_every_third_slice_has_an_image_if_the_settings_say_so(
+def test_every_third_slice_has_an_overlay_image_if_the_settings_say_so(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     settings = Settings(results=ResultsSection(overlay_every=3))
@@ -174,7 +174,7 @@ def test_every_third_slice_has_an_image_if_the_settings_say_so(
     assert {float(image.SliceThickness) for image in thinned} == {3.0}
 
 
-def test_images_of_a_multi_frame_source_refer_to_its_frames(tmp_path: Path) -> None:
+def test_overlay_images_of_a_multi_frame_source_refer_to_its_frames(tmp_path: Path) -> None:
     spec = SeriesSpec(n_slices=6, slice_spacing_mm=40.0, slice_thickness_mm=40.0)
     segmentation = segmentation_of(write_enhanced(tmp_path / "ct", 1, spec))
     images = images_of(written_overlay(segmentation, tmp_path / "out"))
@@ -191,7 +191,7 @@ def test_an_overlay_without_structures_is_not_written(
     assert results == ()
 
 
-def test_slices_are_numbered_anew_if_their_source_has_a_number_twice(
+def test_overlay_slices_are_numbered_anew_if_their_source_has_a_number_twice(
     true_segmentation: Segmentation,
 ) -> None:
     slices = true_segmentation.volume.slices

@@ -47,7 +47,7 @@ def document_of(dataset: Dataset) -> bytes:
     return content
 
 
-def test_pdf_object_holds_the_document_with_its_title_source_and_origin(
+def test_the_pdf_object_holds_the_document_with_its_title_source_and_origin(
     path: Path, true_segmentation: Segmentation
 ) -> None:
     dataset = pydicom.dcmread(path)
@@ -72,7 +72,7 @@ def test_dciodvfy_finds_neither_error_nor_warning_in_the_pdf_object(path: Path) 
     assert findings_of_dciodvfy(path, "EncapsulatedPDF") == []
 
 
-def test_dcmtk_extracts_the_document_and_ghostscript_renders_its_pages(
+def test_dcmtk_extracts_the_pdf_document_and_ghostscript_renders_its_pages(
     path: Path, tmp_path: Path
 ) -> None:
     for program, package in (("dcm2pdf", "dcmtk"), ("gs", "ghostscript")):

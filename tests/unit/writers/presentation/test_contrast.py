@@ -42,14 +42,14 @@ def schemes(package: str, name: str) -> dict[str, Mapping[str, Rgb]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
-def test_report_is_readable_on_light_and_dark_screens_and_on_paper(scheme: str) -> None:
+def test_the_html_report_is_readable_on_light_and_dark_screens_and_on_paper(scheme: str) -> None:
     colours = schemes("totalmap.writers", "report.html.jinja")[scheme]
     for text in ("text", "muted", "cut"):
         for back in ("back", "soft"):
             assert contrast(colours[text], colours[back]) >= READABLE, (text, back)
 
 
-def test_notices_of_the_report_are_readable() -> None:
+def test_notices_of_the_html_report_are_readable() -> None:
     style = files("totalmap.writers").joinpath("report.html.jinja").read_text(encoding="utf-8")
     notices = _NOTICE.findall(style)
     assert len(notices) == 4
@@ -58,7 +58,7 @@ def test_notices_of_the_report_are_readable() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_gateway_page_is_readable_on_light_and_dark_screens(scheme: str) -> None:
+def test_the_gateway_page_is_readable_on_light_and_dark_screens(scheme: str) -> None:
     colours = schemes("gateway.web", "static/style.css")[scheme]
     for text in ("text", "muted", "link"):
         for back in ("back", "card"):
@@ -70,7 +70,7 @@ def test_gateway_page_is_readable_on_light_and_dark_screens(scheme: str) -> None
     assert contrast(colours["edge"], colours["button"]) >= VISIBLE
 
 
-def test_texts_of_preview_overlay_and_pdf_are_readable() -> None:
+def test_the_texts_of_preview_overlay_and_pdf_are_readable() -> None:
     on_paper = [(ink, WHITE) for ink in (pdf_drawing.BLACK, pdf_drawing.GREY, pdf_drawing.BROWN)]
     on_paper += [(pdf_drawing.BLACK, pdf_drawing.AMBER), (pdf_drawing.BLACK, pdf_drawing.PALE)]
     on_paper += [(pdf_drawing.WHITE, pdf_drawing.RED), (pdf_drawing.WHITE, pdf_drawing.PURPLE)]
@@ -84,7 +84,9 @@ def test_texts_of_preview_overlay_and_pdf_are_readable() -> None:
 
 
 @pytest.mark.parametrize("confusion", RED_GREEN_CONFUSIONS)
-def test_notices_below_each_other_differ_without_red_and_green(confusion: Confusion) -> None:
+def test_notices_of_a_result_below_each_other_differ_without_red_and_green(
+    confusion: Confusion,
+) -> None:
     """The notice about AI is followed by a verdict, a demo model's notice, or both."""
     drawn = page_drawing
     bands = [
@@ -97,7 +99,9 @@ def test_notices_below_each_other_differ_without_red_and_green(confusion: Confus
 
 
 @pytest.mark.parametrize("confusion", RED_GREEN_CONFUSIONS)
-def test_simulation_keeps_greys_and_merges_red_with_green(confusion: Confusion) -> None:
+def test_the_simulation_of_colour_blindness_keeps_greys_and_merges_red_with_green(
+    confusion: Confusion,
+) -> None:
     for first, second in combinations(((0, 0, 0), (128, 128, 128), (255, 255, 255)), 2):
         unchanged = distance(first, second)
         assert distance(first, second, confusion) == pytest.approx(unchanged, abs=0.01)

@@ -8,16 +8,16 @@ import pytest
 
 from tests.pseudo_language import pseudo_texts
 from tests.segmentations import crowded
-from tests.unit.writers.test_report import Page
+from tests.unit.writers.test_html_report import Page
 from totalmap.quality.assess import assess
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, Message, texts_in
+from totalmap.writers.html_report import report_html
 from totalmap.writers.pdf.document import pdf_document
 from totalmap.writers.preview.pages import drawn_pages
-from totalmap.writers.report import report_html
 
 FULL = Settings(report=ReportSection(identify=Identify.FULL))
 # What is the same in every language: names of the source, of software, weights and attributes,
@@ -74,7 +74,7 @@ def test_no_text_of_preview_report_and_pdf_stands_outside_the_catalogue(
             assert untranslated(words) == [], result
 
 
-def test_pages_without_structures_have_no_text_outside_the_catalogue(
+def test_preview_report_and_pdf_without_structures_have_no_text_outside_the_catalogue(
     true_segmentation: Segmentation,
 ) -> None:
     empty = np.zeros_like(true_segmentation.labels)
@@ -84,13 +84,17 @@ def test_pages_without_structures_have_no_text_outside_the_catalogue(
         assert untranslated(words) == [], result
 
 
-def test_every_sentence_of_quality_control_is_a_message(doubted: Segmentation) -> None:
+def test_every_sentence_of_quality_control_is_a_message_of_the_catalogue(
+    doubted: Segmentation,
+) -> None:
     assert len({finding.code for finding in doubted.quality_findings}) > 4
     for finding in doubted.quality_findings:
         assert isinstance(finding.sentence, Message), finding.code
 
 
-def test_every_page_has_the_notice_about_ai_in_its_language(whole: Segmentation) -> None:
+def test_every_page_of_preview_report_and_pdf_has_the_notice_about_ai_in_its_language(
+    whole: Segmentation,
+) -> None:
     german = Settings(report=ReportSection(language=Language.GERMAN))
     notice = texts_in(Language.GERMAN)("notice.ai")
     pages = drawn_pages(whole, german)

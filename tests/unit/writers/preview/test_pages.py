@@ -87,7 +87,7 @@ def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_same_voxels_give_the_same_pages_in_any_orientation(
+def test_same_voxels_give_the_same_preview_pages_in_any_orientation(
     tmp_path: Path,
     axial_pages: list[NDArray[np.uint8]],
     orientation: tuple[float, float, float, float, float, float],
@@ -100,7 +100,9 @@ def test_same_voxels_give_the_same_pages_in_any_orientation(
         assert differs.mean() < 0.01
 
 
-def test_left_of_the_patient_is_shown_on_the_right(true_segmentation: Segmentation) -> None:
+def test_the_preview_shows_the_left_of_the_patient_on_the_right(
+    true_segmentation: Segmentation,
+) -> None:
     """The spleen is on the patient's left, the gallbladder on the right."""
     labels = np.where(np.isin(true_segmentation.labels, (1, 4)), true_segmentation.labels, 0)
     page = render_pages(replace(true_segmentation, labels=labels.astype(np.uint8)), SETTINGS)[0]
@@ -112,7 +114,7 @@ def test_left_of_the_patient_is_shown_on_the_right(true_segmentation: Segmentati
     assert columns[0] + 50 < columns[1]
 
 
-def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
+def test_every_preview_page_shows_the_ai_notice(crowded: Segmentation) -> None:
     expected = empty_page(crowded).pixels()[:46]
     assert (expected == AMBER).all(axis=2).mean() > 0.8
     assert not (expected == AMBER).all()
@@ -123,7 +125,9 @@ def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
         np.testing.assert_array_equal(page[:46], expected)
 
 
-def test_pages_of_a_demo_model_show_the_demo_notice_too(true_segmentation: Segmentation) -> None:
+def test_preview_pages_of_a_demo_model_show_the_demo_notice_too(
+    true_segmentation: Segmentation,
+) -> None:
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out"),))
     lower = slice(BAND + 4, 2 * BAND + 4)
     both = empty_page(demo).pixels()[: lower.stop]
@@ -134,7 +138,7 @@ def test_pages_of_a_demo_model_show_the_demo_notice_too(true_segmentation: Segme
         np.testing.assert_array_equal(page[: lower.stop], both)
 
 
-def test_legend_has_every_structure(
+def test_the_preview_legend_has_every_structure(
     crowded: Segmentation, true_segmentation: Segmentation, pages: list[NDArray[np.uint8]]
 ) -> None:
     rows = structure_rows(crowded)
@@ -148,7 +152,9 @@ def test_legend_has_every_structure(
     assert {row.colour for row in structure_rows(true_segmentation)} <= legend
 
 
-def test_legend_marks_the_limitations_of_a_structure(true_segmentation: Segmentation) -> None:
+def test_the_preview_legend_marks_the_limitations_of_a_structure(
+    true_segmentation: Segmentation,
+) -> None:
     entries = {row.name: row for row in structure_rows(true_segmentation)}
     assert entries["Liver"].is_incomplete
     assert entries["Liver"].volume.startswith("> ")
@@ -158,7 +164,7 @@ def test_legend_marks_the_limitations_of_a_structure(true_segmentation: Segmenta
     assert entries["Pancreas"].note == ""  # its second piece is a crumb
 
 
-def test_preview_without_structures_says_so(true_segmentation: Segmentation) -> None:
+def test_a_preview_without_structures_says_so(true_segmentation: Segmentation) -> None:
     empty = np.zeros_like(true_segmentation.labels)
     inference = replace(true_segmentation.inference, labels=empty)
     (page,) = render_pages(replace(true_segmentation, labels=empty, inference=inference), SETTINGS)
@@ -166,7 +172,7 @@ def test_preview_without_structures_says_so(true_segmentation: Segmentation) -> 
     assert (page[:, 1044:] > 200).any(), "words where the legend would be"
 
 
-def test_grey_window_of_an_mr_runs_from_nearly_its_darkest_to_nearly_its_brightest_value(
+def test_the_preview_window_of_an_mr_runs_from_nearly_its_darkest_to_its_brightest_value(
     tmp_path: Path,
 ) -> None:
     written = write_series(tmp_path, 1, replace(CUBE, modality="MR"))
@@ -176,7 +182,7 @@ def test_grey_window_of_an_mr_runs_from_nearly_its_darkest_to_nearly_its_brighte
     assert (written.hu > high).mean() < 0.02
 
 
-def test_views_name_series_and_image_so_that_one_can_scroll_there(
+def test_preview_views_name_series_and_image_so_that_one_can_scroll_there(
     true_segmentation: Segmentation,
 ) -> None:
     first, second, *_ = words_of(true_segmentation)
@@ -191,7 +197,7 @@ def test_views_name_series_and_image_so_that_one_can_scroll_there(
     assert {"Coronal", "Sagittal"} <= set(first), "no image of an axial series shows these planes"
 
 
-def test_every_page_has_series_and_date_and_the_legend_has_totals_of_organs_in_parts(
+def test_every_preview_page_has_series_and_date_and_the_legend_has_totals_of_organs(
     crowded: Segmentation,
 ) -> None:
     pages = words_of(crowded)
@@ -202,7 +208,9 @@ def test_every_page_has_series_and_date_and_the_legend_has_totals_of_organs_in_p
         assert total in pages[-1]
 
 
-def test_long_verdict_has_two_lines_that_can_be_read(true_segmentation: Segmentation) -> None:
+def test_a_long_verdict_in_the_preview_has_two_lines_that_can_be_read(
+    true_segmentation: Segmentation,
+) -> None:
     reason = "The images may be mirrored, or the patient has a situs inversus. " * 3
     finding = Finding(code="SITUS", severity=Severity.REVIEW, sentence=reason)
     doubted = true_segmentation.with_assessment(Assessment(findings=(finding,)))
@@ -215,7 +223,9 @@ def test_long_verdict_has_two_lines_that_can_be_read(true_segmentation: Segmenta
     assert 2 < dark[0] < dark[-1] < BAND - 2, "letters within the band"
 
 
-def test_axial_views_of_a_short_series_are_few_and_at_least_5_mm_apart(tmp_path: Path) -> None:
+def test_axial_preview_views_of_a_short_series_are_few_and_at_least_5_mm_apart(
+    tmp_path: Path,
+) -> None:
     spec = replace(CUBE, n_slices=30, slice_spacing_mm=1.0)
     views = words_of(segmentation_of(write_series(tmp_path, 1, spec)))[1]
     images = sorted(int(word.removeprefix("Im ")) for word in views if word.startswith("Im "))
@@ -223,7 +233,7 @@ def test_axial_views_of_a_short_series_are_few_and_at_least_5_mm_apart(tmp_path:
     assert min(np.diff(images)) >= 5
 
 
-def test_short_findings_are_shown_in_large_text(crowded: Segmentation) -> None:
+def test_the_preview_shows_short_findings_in_large_text(crowded: Segmentation) -> None:
     """Words have the largest size at which the findings and the volumes fit."""
     few, many = (
         SummaryPanel(
@@ -244,7 +254,9 @@ def test_short_findings_are_shown_in_large_text(crowded: Segmentation) -> None:
     assert heights[0] > heights[1]
 
 
-def test_letters_of_directions_stand_outside_of_the_views(true_segmentation: Segmentation) -> None:
+def test_letters_of_directions_stand_outside_of_the_views_of_the_preview(
+    true_segmentation: Segmentation,
+) -> None:
     page = drawn_pages(true_segmentation, SETTINGS)[0]
     for letter, count in (("R", 2), ("L", 2), ("H", 2), ("F", 2), ("A", 2), ("P", 2)):
         assert page.words.count(letter) == count

@@ -62,7 +62,7 @@ def true_places(written: WrittenSeries, label: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_views_have_a_radiologists_orientation_for_any_orientation_of_the_slices(
+def test_preview_views_have_a_radiologists_orientation_for_any_orientation_of_the_slices(
     tmp_path: Path, source: SeriesSpec
 ) -> None:
     """Right on the left, head up, millimetres equal along both sides."""
@@ -88,7 +88,7 @@ def test_views_have_a_radiologists_orientation_for_any_orientation_of_the_slices
                 np.testing.assert_allclose(edge(shown, axis=1), edge(expected, axis=1), atol=7.5)
 
 
-def test_axial_view_of_an_axial_slice_has_its_values(tmp_path: Path) -> None:
+def test_an_axial_preview_view_of_an_axial_slice_has_its_values(tmp_path: Path) -> None:
     """At one pixel for each voxel, an axial view at a slice of an axial CT equals that slice."""
     spec = SeriesSpec(rows=40, columns=44, n_slices=12, pixel_spacing_mm=(10.0, 10.0))
     segmentation = segmentation_with(volume_of(write_series(tmp_path, 1, spec).folder), none(spec))
@@ -112,7 +112,7 @@ def with_box(segmentation: Segmentation, *box: slice) -> Segmentation:
     return replace(segmentation, labels=labels)
 
 
-def test_views_go_through_the_structures(true_segmentation: Segmentation) -> None:
+def test_preview_views_go_through_the_structures(true_segmentation: Segmentation) -> None:
     boxed = with_box(true_segmentation, slice(31, 33), slice(20, 22), slice(60, 63))
     chosen = view_positions(boxed)
     for view in VIEWS:
@@ -122,12 +122,14 @@ def test_views_go_through_the_structures(true_segmentation: Segmentation) -> Non
     np.testing.assert_allclose(chosen.heights_mm, positions[:, 2])
 
 
-def test_view_of_a_small_structure_shows_its_surroundings(true_segmentation: Segmentation) -> None:
+def test_a_preview_view_of_a_small_structure_shows_its_surroundings(
+    true_segmentation: Segmentation,
+) -> None:
     boxed = with_box(true_segmentation, slice(19, 20), slice(50, 51), slice(50, 51))
     np.testing.assert_allclose(view_positions(boxed).region.size_mm, 120.0, atol=1.6)
 
 
-def test_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -> None:
+def test_a_preview_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -> None:
     region = view_positions(true_segmentation).region
     assert region.size_mm[2] == pytest.approx(40 * 3.0)
     assert (region.size_mm[:2] <= 96 * 4.375 + 0.01).all()
@@ -136,7 +138,9 @@ def test_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -
 @pytest.mark.parametrize(
     ("source", "view"), [("axial", AXIAL), ("upside down", AXIAL), ("coronal", CORONAL)]
 )
-def test_slice_through_a_view_is_the_nearest_one(source: str, view: View, tmp_path: Path) -> None:
+def test_slice_through_a_preview_view_is_the_nearest_one(
+    source: str, view: View, tmp_path: Path
+) -> None:
     written = write_series(tmp_path, 1, SOURCES[source])
     volume = volume_of(written.folder)
     whole = view_positions(segmentation_with(volume, written.labels)).region
@@ -147,13 +151,13 @@ def test_slice_through_a_view_is_the_nearest_one(source: str, view: View, tmp_pa
     assert slice_through(volume.geometry, SAGITTAL, 0.0, whole) is None
 
 
-def test_positions_are_spread_evenly_from_the_first_to_the_last() -> None:
+def test_positions_of_preview_views_are_spread_evenly_from_the_first_to_the_last() -> None:
     places = np.arange(100.0)
     assert evenly_spaced(places, 4).tolist() == [0, 33, 66, 99]
     assert evenly_spaced(places[:3], 20).tolist() == [0, 1, 2]
 
 
-def test_views_name_their_edges() -> None:
+def test_preview_views_name_the_sides_of_the_patient_at_their_edges() -> None:
     left_to_right = {view.orientation.capitalize(): view.edges[:2] for view in VIEWS}
     assert left_to_right == {"Coronal": ("R", "L"), "Sagittal": ("A", "P"), "Axial": ("R", "L")}
     top_to_bottom: dict[View, tuple[str, ...]] = {view: view.edges[2:] for view in VIEWS}

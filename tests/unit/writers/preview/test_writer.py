@@ -48,7 +48,7 @@ def findings_of_dciodvfy(path: Path) -> list[str]:
     return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
-def test_pages_and_png_hold_the_rendered_pixels(
+def test_pages_and_png_of_the_preview_hold_the_rendered_pixels(
     written: Written, pages: list[Dataset], true_segmentation: Segmentation
 ) -> None:
     folder, results = written
@@ -58,7 +58,9 @@ def test_pages_and_png_hold_the_rendered_pixels(
     np.testing.assert_array_equal(np.asarray(Image.open(folder / results[-1].path)), drawn[0])
 
 
-def test_pages_are_compressed_by_run_lengths(written: Written, pages: list[Dataset]) -> None:
+def test_pages_of_the_preview_are_compressed_by_run_lengths(
+    written: Written, pages: list[Dataset]
+) -> None:
     """Every viewer with compression reads RLE, and a page has large areas of one colour."""
     folder, results = written
     for result, page in zip(results, pages, strict=False):
@@ -90,7 +92,7 @@ def test_pages_of_the_preview_are_one_series_in_order(pages: list[Dataset]) -> N
     assert {page.SeriesNumber for page in pages} == {9005}
 
 
-def test_page_header_states_source_and_burned_in_annotation(
+def test_the_header_of_a_preview_page_states_source_and_burned_in_annotation(
     pages: list[Dataset], true_segmentation: Segmentation
 ) -> None:
     for page in pages:

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from skimage.draw import polygon2mask
 
-from tests.unit.measure.test_slice_boxes import boxes_of
+from tests.unit.measure.test_structure_boxes_in_slices import boxes_of
 from totalmap.dicom.geometry import Plane, stack_affine
 from totalmap.writers.rtstruct.contours import Contours, Points, positions_lps, slice_contours
 from totalmap.writers.rtstruct.read_back import filled
@@ -39,7 +39,7 @@ def lines_of(contours: Contours, label: int) -> list[Points]:
 
 
 @given(labels=st.one_of(NOISE, SPARSE).filter(np.any))
-def test_each_contour_encloses_one_piece_with_its_holes(labels: Slice) -> None:
+def test_each_rtstruct_contour_encloses_one_piece_with_its_holes(labels: Slice) -> None:
     """Scikit-image fills each contour on its own; together they are the mask."""
     contours = contours_of(labels)
     for label in (1, 2):
@@ -51,7 +51,7 @@ def test_each_contour_encloses_one_piece_with_its_holes(labels: Slice) -> None:
 
 
 @given(labels=st.one_of(NOISE, SPARSE).filter(np.any))
-def test_filled_contours_equal_the_mask(labels: Slice) -> None:
+def test_filled_rtstruct_contours_equal_the_mask(labels: Slice) -> None:
     contours = contours_of(labels)
     for label in np.unique(labels[labels > 0]):
         lines = lines_of(contours, label)
@@ -71,7 +71,7 @@ def area(lines: list[Points]) -> float:
 
 
 @given(labels=NOISE.filter(np.any), max_points=st.integers(8, 30))
-def test_cut_contours_fill_the_same_area_and_the_same_pixels(
+def test_cut_rtstruct_contours_fill_the_same_area_and_the_same_pixels(
     labels: Slice, max_points: int
 ) -> None:
     """Only a piece of one row may be longer than the limit: there is nothing to cut in it."""
@@ -86,7 +86,9 @@ def test_cut_contours_fill_the_same_area_and_the_same_pixels(
 
 
 @given(labels=NOISE.filter(np.any))
-def test_contour_points_lie_half_way_between_pixels_and_no_three_in_line(labels: Slice) -> None:
+def test_rtstruct_contour_points_lie_half_way_between_pixels_and_no_three_in_line(
+    labels: Slice,
+) -> None:
     contours = contours_of(labels)
     assert (contours.points % 1 == 0.5).sum(axis=1).tolist() == [1] * len(contours.points)
     for label in (1, 2):
@@ -106,13 +108,15 @@ def test_contour_points_lie_half_way_between_pixels_and_no_three_in_line(labels:
     ],
     ids=["pixel", "image of a pixel", "whole image", "corner"],
 )
-def test_contours_of_small_masks_equal_those_drawn_by_hand(text: str, contours: list[str]) -> None:
+def test_rtstruct_contours_of_small_masks_equal_those_drawn_by_hand(
+    text: str, contours: list[str]
+) -> None:
     lines = lines_of(contours_of(drawn(text)), 1)
     expected = [{tuple(map(float, p.split(","))) for p in line.split()} for line in contours]
     assert [set(map(tuple, line.tolist())) for line in lines] == expected
 
 
-def test_channel_to_a_hole_runs_through_the_structure() -> None:
+def test_the_channel_of_a_contour_to_a_hole_runs_through_the_structure() -> None:
     (line,) = lines_of(contours_of(drawn("11111 11111 11101 11111")), 1)
     corners = [tuple(point) for point in line.tolist()]
     there = corners.index((-0.5, 2.0))
@@ -125,7 +129,7 @@ def test_channel_to_a_hole_runs_through_the_structure() -> None:
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
     points=arrays(np.float64, (5, 2), elements=st.integers(-1, 1000).map(lambda n: n / 2)),
 )
-def test_positions_of_contour_points_lie_on_the_plane_of_the_slice(
+def test_positions_of_rtstruct_contour_points_lie_on_the_plane_of_the_slice(
     angles: tuple[float, float, float], points: Points
 ) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()

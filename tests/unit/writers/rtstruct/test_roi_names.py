@@ -32,7 +32,7 @@ def test_roi_names_of_tg263_have_at_most_16_characters() -> None:
     assert all(all(word.isalnum() for word in name.split("_")) for name in names)
 
 
-def test_only_ambiguous_names_of_totalsegmentator_are_shortened() -> None:
+def test_only_ambiguous_roi_names_of_totalsegmentator_are_shortened() -> None:
     changed = {
         name
         for name in class_map["total"].values()

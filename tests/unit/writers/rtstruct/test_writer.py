@@ -153,7 +153,9 @@ SERIES = {
 
 
 @pytest.mark.parametrize("spec", SERIES.values(), ids=SERIES)
-def test_contours_lie_on_the_source_in_any_geometry(tmp_path: Path, spec: SeriesSpec) -> None:
+def test_rtstruct_contours_lie_on_the_source_in_any_geometry(
+    tmp_path: Path, spec: SeriesSpec
+) -> None:
     written = write_series(tmp_path / "study", 1, replace(spec, file_order="shuffled"))
     volume = volume_of(written.folder, GeometrySection(gaps=GapPolicy.FILL))
     segmentation = on_straight_grid(segmentation_with(volume, written.labels))
@@ -177,7 +179,7 @@ def on_straight_grid(segmentation: Segmentation) -> Segmentation:
     return replace(segmentation, inference=inference)
 
 
-def test_contours_of_a_multi_frame_source_name_their_frames(tmp_path: Path) -> None:
+def test_rtstruct_contours_of_a_multi_frame_source_name_their_frames(tmp_path: Path) -> None:
     written = write_enhanced(tmp_path / "study", 1, replace(SMALL, file_order="shuffled"))
     path = written_rtstruct(segmentation_of(written), tmp_path / "out")
     source = pydicom.dcmread(written.paths[0])
@@ -191,7 +193,7 @@ def test_contours_of_a_multi_frame_source_name_their_frames(tmp_path: Path) -> N
     assert findings_of_dciodvfy(path) == []
 
 
-def test_decimal_strings_have_at_most_16_characters(rtstruct_path: Path) -> None:
+def test_decimal_strings_of_the_rtstruct_have_at_most_16_characters(rtstruct_path: Path) -> None:
     for roi in pydicom.dcmread(rtstruct_path).ROIContourSequence:
         for contour in roi.ContourSequence:
             values = contour.get_item("ContourData").value.rstrip(b" ").split(b"\\")
@@ -207,7 +209,7 @@ def test_same_labels_give_the_same_rtstruct_bytes(
     assert again.read_bytes() == rtstruct_path.read_bytes()
 
 
-def test_choice_of_structures_changes_neither_contours_nor_colours(
+def test_choice_of_structures_changes_neither_contours_nor_colours_of_the_rtstruct(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
     names = {"kidney_left", "liver"}

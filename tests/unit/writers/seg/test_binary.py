@@ -343,7 +343,7 @@ def has_code(name: str) -> bool:
         return False
 
 
-def test_seg_of_a_demo_model_does_not_name_totalsegmentator(
+def test_a_seg_of_a_demo_model_does_not_name_totalsegmentator(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     (model,) = true_segmentation.models

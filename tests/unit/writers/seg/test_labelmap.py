@@ -111,7 +111,9 @@ def test_read_back_notices_a_missing_frame_of_the_label_map(
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_pydicom_decodes_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> None:
+def test_pydicom_decodes_run_lengths_of_one_and_two_bytes_of_a_label_map(
+    dtype: type[np.unsignedinteger],
+) -> None:
     frame = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (9, 301)).astype(dtype)
     frame[:, 20:250] = 3
     dataset = pydicom.Dataset()

@@ -96,7 +96,7 @@ def upside_down(seg: Dataset) -> None:
         group.PlanePositionSequence = position
 
 
-def test_unchanged_seg_passes_the_comparison_of_positions(
+def test_an_unchanged_seg_passes_the_comparison_of_positions(
     seg: Dataset, segmentation: Segmentation
 ) -> None:
     compare(seg, segmentation)
@@ -127,7 +127,7 @@ def test_unchanged_seg_passes_the_comparison_of_positions(
         "out of the body",
     ],
 )
-def test_misplaced_seg_is_refused(
+def test_a_misplaced_seg_is_refused(
     seg: Dataset, segmentation: Segmentation, spoil: Callable[[Dataset], None]
 ) -> None:
     spoil(seg)
@@ -135,7 +135,7 @@ def test_misplaced_seg_is_refused(
         compare(seg, segmentation)
 
 
-def test_read_back_notices_labels_that_the_engine_mirrored(
+def test_read_back_of_a_seg_notices_labels_that_the_engine_mirrored(
     seg: Dataset, segmentation: Segmentation
 ) -> None:
     inference = segmentation.inference

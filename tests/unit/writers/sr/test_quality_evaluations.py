@@ -15,8 +15,8 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.dicom.identifiers import series_description
+from totalmap.writers.html_report import report_html
 from totalmap.writers.preview.page_drawing import heading
-from totalmap.writers.report import report_html
 from totalmap.writers.sr.read_back import compare_sr
 from totalmap.writers.sr.writer import encode_sr
 
@@ -53,7 +53,7 @@ def evaluations_of(report: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def test_sr_has_the_verdict_and_its_findings(path: Path) -> None:
+def test_the_sr_has_the_verdict_and_its_findings(path: Path) -> None:
     assert evaluations_of(pydicom.dcmread(path)) == [
         ("Verdict on the quality of the result", "Rejected by quality control"),
         ("Reason to doubt the result", "Rib vertebra"),
@@ -63,7 +63,9 @@ def test_sr_has_the_verdict_and_its_findings(path: Path) -> None:
     ]
 
 
-def test_dciodvfy_and_dcmtk_accept_the_quality_evaluations(path: Path, tmp_path: Path) -> None:
+def test_dciodvfy_and_dcmtk_accept_the_quality_evaluations_of_the_sr(
+    path: Path, tmp_path: Path
+) -> None:
     assert set(findings_of_dciodvfy(path, IOD)) <= {OWN_SCHEME}
     assert "Left and right are swapped." in rendered_by_dcmtk(path, tmp_path)
 
@@ -82,7 +84,7 @@ def test_pixelmed_finds_no_error_in_an_sr_with_findings(
     assert errors_of_pixelmed(written_sr(doubted(few, FOUND), tmp_path)) == []
 
 
-def test_read_back_notices_another_verdict(true_segmentation: Segmentation) -> None:
+def test_read_back_of_the_sr_notices_another_verdict(true_segmentation: Segmentation) -> None:
     settings = Settings()
     written = encode_sr(doubted(true_segmentation, FOUND), settings)
     compare_sr(written, doubted(true_segmentation, FOUND), settings)
@@ -94,7 +96,7 @@ def test_read_back_notices_another_verdict(true_segmentation: Segmentation) -> N
     ("findings", "words"),
     [((), "(AI, unverified)"), ((FOUND,), "NEEDS REVIEW)"), ((FOUND, GRAVE), "(AI, REJECTED)")],
 )
-def test_series_description_has_the_verdict(
+def test_the_series_description_of_a_result_has_the_quality_verdict(
     true_segmentation: Segmentation, findings: tuple[Finding, ...], words: str
 ) -> None:
     description = series_description(doubted(true_segmentation, *findings), Settings())
@@ -102,7 +104,7 @@ def test_series_description_has_the_verdict(
     assert len(description) <= 64
 
 
-def test_preview_and_report_show_the_verdict_with_its_reason(
+def test_preview_and_report_show_the_quality_verdict_with_its_reason(
     true_segmentation: Segmentation,
 ) -> None:
     doubt = doubted(true_segmentation, FOUND)
@@ -114,7 +116,9 @@ def test_preview_and_report_show_the_verdict_with_its_reason(
     assert "<b>Review:</b> Rib 5 does not meet vertebra T5.</li>" in page
 
 
-def test_finding_for_information_is_no_notice(true_segmentation: Segmentation) -> None:
+def test_a_quality_finding_for_information_adds_no_notice_to_a_result(
+    true_segmentation: Segmentation,
+) -> None:
     known = doubted(true_segmentation, replace(FOUND, severity=Severity.INFORMATION))
     english = texts_in(Language.ENGLISH)
     assert len(heading(known, Settings(), english).notices) == 1

@@ -100,7 +100,7 @@ def test_validators_and_readers_accept_a_verified_report(
     assert report.content == before.content
 
 
-def test_the_same_decision_gives_the_same_bytes_and_another_one_another_object(
+def test_the_same_decision_gives_the_same_verified_report_and_another_one_another_object(
     sr: Path, verified: Path, tmp_path: Path
 ) -> None:
     write_verified_report(sr, REVIEWER, ORGANIZATION, tmp_path / "again.dcm")

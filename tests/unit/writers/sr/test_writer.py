@@ -122,7 +122,7 @@ def test_dcmqi_reads_every_number_of_the_sr(
 
 
 @pytest.mark.parametrize("kind", [ResultKind.SEG, ResultKind.SEG_LABELMAP])
-def test_each_measurement_group_refers_to_its_segment(
+def test_each_measurement_group_of_the_sr_refers_to_its_segment(
     limited: Segmentation, kind: ResultKind
 ) -> None:
     settings = with_kinds(kind, ResultKind.SR)
@@ -142,7 +142,7 @@ def test_each_measurement_group_refers_to_its_segment(
     assert segs.SeriesInstanceUID == seg.SeriesInstanceUID
 
 
-def test_measurement_groups_are_generic_without_a_seg(limited: Segmentation) -> None:
+def test_measurement_groups_of_the_sr_are_generic_without_a_seg(limited: Segmentation) -> None:
     report = encode_sr(limited, with_kinds(ResultKind.SR))
     templates = {group.ContentTemplateSequence[0].TemplateIdentifier for group in groups_of(report)}
     assert templates == {"1501"}
@@ -222,7 +222,9 @@ def test_limitations_in_the_sr_are_codes_of_our_scheme(
     assert "CodingSchemeIdentificationSequence" not in encode_sr(whole, Settings())
 
 
-def test_finding_site_has_its_side_and_region(limited: Segmentation) -> None:
+def test_the_finding_site_of_an_sr_measurement_has_its_side_and_region(
+    limited: Segmentation,
+) -> None:
     report = encode_sr(limited, Settings())
     site = item_of(groups_of(report)[0], "363698007")
     (side,) = site.ContentSequence
@@ -252,7 +254,9 @@ def test_sr_of_an_mr_has_signal_intensity(tmp_path: Path) -> None:
         assert mean["units"]["CodeValue"] == sd["units"]["CodeValue"] == "1"
 
 
-def test_measurement_codes_are_those_of_the_standard(true_segmentation: Segmentation) -> None:
+def test_measurement_codes_of_the_sr_are_those_of_the_standard(
+    true_segmentation: Segmentation,
+) -> None:
     intensity = intensity_of(true_segmentation.volume)
     assert intensity is not None
     assert intensity.name == codes.DCM.AttenuationCoefficient

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 
 MODULE = "imported_while_no_garbage_is_collected"
 
@@ -26,7 +26,7 @@ def new_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return MODULE
 
 
-def test_a_module_is_imported_without_collection_and_its_objects_are_frozen(
+def test_a_module_is_imported_without_garbage_collection_and_its_objects_are_frozen(
     new_module: str,
 ) -> None:
     gc.unfreeze()
@@ -38,7 +38,7 @@ def test_a_module_is_imported_without_collection_and_its_objects_are_frozen(
     assert not any(found is module.HELD for found in gc.get_objects())
 
 
-def test_a_block_that_imports_nothing_new_freezes_no_object() -> None:
+def test_an_import_block_that_imports_nothing_new_freezes_no_object() -> None:
     """Else a worker would keep objects of every study."""
     gc.unfreeze()
     with no_collection_during_imports():
@@ -47,7 +47,7 @@ def test_a_block_that_imports_nothing_new_freezes_no_object() -> None:
     assert gc.get_freeze_count() == 0
 
 
-def test_garbage_is_collected_again_only_after_the_outer_of_two_blocks() -> None:
+def test_garbage_is_collected_again_only_after_the_outer_of_two_import_blocks() -> None:
     with no_collection_during_imports():
         with no_collection_during_imports():
             assert not gc.isenabled()

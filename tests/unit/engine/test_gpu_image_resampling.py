@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from totalmap.engine.device_resampling import resample_image_on, resampling_on
+from totalmap.engine.gpu_image_resampling import resample_image_on, resampling_on
 from totalmap.engine.resample import resample_image
 
 CPU = torch.device("cpu")

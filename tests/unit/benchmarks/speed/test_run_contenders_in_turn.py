@@ -7,7 +7,7 @@ import pytest
 from benchmarks.speed.contenders import Contender, Run, RunFailed
 from benchmarks.speed.label_agreement import Labels
 from benchmarks.speed.parse_network_seconds import NetworkTime
-from benchmarks.speed.race import Race
+from benchmarks.speed.run_contenders_in_turn import Race
 
 RUN = Run(
     seconds=2.0,
@@ -35,7 +35,9 @@ def fail(*, refused: bool) -> Labels:
     raise RunFailed("no", "the last lines", refused=refused)
 
 
-def test_contenders_run_in_turn_and_are_compared_with_the_first(tmp_path: Path) -> None:
+def test_contenders_of_the_speed_benchmark_run_in_turn_and_are_compared_with_the_first(
+    tmp_path: Path,
+) -> None:
     calls: list[str] = []
     race = Race(
         [
@@ -54,7 +56,7 @@ def test_contenders_run_in_turn_and_are_compared_with_the_first(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("refused", [True, False])
-def test_a_failed_contender_does_not_run_again_or_stop_the_others(
+def test_a_failed_contender_of_the_speed_benchmark_does_not_run_again_or_stop_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], *, refused: bool
 ) -> None:
     calls: list[str] = []
@@ -72,7 +74,9 @@ def test_a_failed_contender_does_not_run_again_or_stop_the_others(
     assert ("the last lines" in capsys.readouterr().out) is not refused
 
 
-def test_a_contender_with_labels_on_another_grid_fails(tmp_path: Path) -> None:
+def test_a_contender_of_the_speed_benchmark_with_labels_on_another_grid_fails(
+    tmp_path: Path,
+) -> None:
     other = np.zeros((3, 2, 2), dtype=np.uint8)
     race = Race(
         [runner("peer", 1, [], lambda: labels(1)), runner("ours", 1, [], lambda: other)], tmp_path

@@ -21,7 +21,7 @@ from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.environment_variables import chosen_threads, prepare_threads
 from totalmap.errors import ResourceError, TotalMapError, internal_error
-from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.import_without_garbage_collection import no_collection_during_imports
 from totalmap.log import get_logger
 from totalmap.machine_limits import usable_processors
 

@@ -8,10 +8,12 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.study import read_study
 from totalmap.writers.all_or_nothing import open_release
-from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
+from totalmap.writers.source_with_derived_uids import needs_repaired_source, write_repaired_source
 
 
-def test_repaired_copy_names_the_transfer_syntax_that_its_source_lacks(tmp_path: Path) -> None:
+def test_a_repaired_copy_of_a_source_names_the_transfer_syntax_that_the_source_lacks(
+    tmp_path: Path,
+) -> None:
     written = write_series(tmp_path / "in", 2, SeriesSpec(rows=16, columns=16, n_slices=4))
     for path in written.paths:
         dataset = pydicom.dcmread(path)
@@ -27,7 +29,9 @@ def test_repaired_copy_names_the_transfer_syntax_that_its_source_lacks(tmp_path:
     np.testing.assert_array_equal(volume_of(tmp_path / "out" / result.path).voxels, written.hu)
 
 
-def test_repaired_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: Path) -> None:
+def test_repaired_copies_of_a_source_have_uids_and_the_same_pixels(
+    real_ct: Path, tmp_path: Path
+) -> None:
     (series,) = read_study(real_ct).series
     volume = volume_of(real_ct)
     assert needs_repaired_source(volume)

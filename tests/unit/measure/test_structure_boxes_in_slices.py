@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from totalmap.measure.label_statistics import Labels
-from totalmap.measure.slice_boxes import SliceBox, slice_boxes
+from totalmap.measure.structure_boxes_in_slices import SliceBox, slice_boxes
 
 # Sparse, so that there are empty slices and absent structures.
 LABELS = st.tuples(st.integers(1, 9), st.integers(1, 13), st.integers(1, 19)).flatmap(
@@ -18,7 +18,9 @@ LABELS = st.tuples(st.integers(1, 9), st.integers(1, 13), st.integers(1, 19)).fl
 
 @given(labels=LABELS)
 @settings(deadline=None)
-def test_slice_boxes_are_those_that_scipy_finds(labels: NDArray[np.uint8]) -> None:
+def test_the_boxes_of_labels_in_each_slice_are_those_that_scipy_finds(
+    labels: NDArray[np.uint8],
+) -> None:
     expected = {
         (k, label): box
         for k, slice_labels in enumerate(labels)

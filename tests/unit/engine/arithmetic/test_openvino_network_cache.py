@@ -9,8 +9,8 @@ import torch
 from structlog.testing import capture_logs
 
 from tests.unit.engine.arithmetic.small_networks import PATCH, plain, tile
-from totalmap.engine.arithmetic.kept_networks import KeptNetwork, keep_in
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
+from totalmap.engine.arithmetic.openvino_network_cache import KeptNetwork, keep_in
 from totalmap.private_cache import FOLDER_NAME, PrivateCache
 
 
@@ -33,7 +33,7 @@ def reasons(expected: torch.Tensor) -> list[str]:
     return [event["reason"] for event in events if event["event"] == "cache_ignored"]
 
 
-def test_a_kept_network_has_the_same_features_bit_for_bit_and_is_not_written_again(
+def test_a_kept_openvino_network_has_equal_features_bit_for_bit_and_is_not_written_again(
     folder: Path,
 ) -> None:
     first = features()
@@ -44,7 +44,7 @@ def test_a_kept_network_has_the_same_features_bit_for_bit_and_is_not_written_aga
     assert file.stat().st_ino == before
 
 
-def test_the_kept_network_is_the_one_that_runs(folder: Path) -> None:
+def test_the_kept_openvino_network_is_the_one_that_runs(folder: Path) -> None:
     other = features(seed=1)
     (file_of_other,) = folder.iterdir()
     features()
@@ -96,7 +96,7 @@ def of_another_processor(file: Path) -> None:
     ],
     ids=["cut", "changed", "without a first line", "of another processor", "open to others"],
 )
-def test_a_kept_network_that_cannot_be_trusted_is_ignored_and_replaced(
+def test_a_kept_openvino_network_that_cannot_be_trusted_is_ignored_and_replaced(
     folder: Path, spoil: Callable[[Path], None], reason: str
 ) -> None:
     expected = features()
@@ -107,7 +107,7 @@ def test_a_kept_network_that_cannot_be_trusted_is_ignored_and_replaced(
     assert reasons(expected) == []
 
 
-def test_a_network_that_openvino_refuses_is_compiled_again(folder: Path) -> None:
+def test_a_kept_network_that_openvino_refuses_is_compiled_again(folder: Path) -> None:
     expected = features()
     (file,) = folder.iterdir()
     KeptNetwork(PrivateCache(folder.parent), conditions_of(file)).write(b"no network")
@@ -115,7 +115,9 @@ def test_a_network_that_openvino_refuses_is_compiled_again(folder: Path) -> None
     assert "can't be used by OpenVINO" in found
 
 
-def test_a_folder_that_others_may_use_is_neither_read_nor_written(folder: Path) -> None:
+def test_a_folder_of_kept_openvino_networks_that_others_may_use_is_not_read_or_written(
+    folder: Path,
+) -> None:
     folder.mkdir(mode=0o700)
     folder.chmod(0o777)
     features()

@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import REPOSITORY
 from totalmap.engine.arithmetic import proven_shortcuts
-from totalmap.engine.shortcut_report import compare_shortcuts
+from totalmap.engine.find_exact_shortcuts import compare_shortcuts
 from totalmap.engine.tasks import load_task
 from totalmap.private_cache import FOLDER_NAME, PrivateCache
 from totalmap.settings import Variant
@@ -50,7 +50,7 @@ def segmented(models: Path, folder: Path) -> tuple[str, list[str]]:
     return labels, compared
 
 
-def test_a_second_process_compares_nothing_and_finds_the_same_labels(
+def test_a_second_process_compares_no_shortcuts_again_and_finds_the_same_labels(
     fast_models: Path, tmp_path: Path
 ) -> None:
     labels, compared = segmented(fast_models, tmp_path)
@@ -71,7 +71,7 @@ def _own_knowledge() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_own_knowledge")
-def test_the_report_shows_all_shortcuts_of_a_network_and_where_they_are_kept(
+def test_the_report_of_shortcuts_shows_all_of_a_network_and_where_they_are_kept(
     fast_models: Path, tmp_path: Path
 ) -> None:
     task, cache = load_task("total", Variant.FAST), PrivateCache(tmp_path)

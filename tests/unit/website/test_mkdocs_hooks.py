@@ -3,7 +3,7 @@ import ast
 from mkdocs.config.defaults import MkDocsConfig
 
 from tests.conftest import REPOSITORY
-from website.hooks import navigation, on_config
+from website.mkdocs_hooks import navigation, on_config
 
 INDEX = """# Documentation
 
@@ -22,7 +22,7 @@ INDEX = """# Documentation
 """
 
 
-def test_the_navigation_has_the_sections_and_links_of_the_index() -> None:
+def test_the_navigation_of_the_documentation_site_has_the_sections_and_links_of_the_index() -> None:
     assert navigation(INDEX) == [
         {"Documentation": "README.md"},
         {"First steps": [{"Install": "install.md"}, {"Tutorial": "tutorial.md"}]},
@@ -38,7 +38,7 @@ def leaves(entry: object) -> list[str]:
     return [leaf for each in entries for leaf in leaves(each)]  # type: ignore[attr-defined]
 
 
-def test_the_navigation_reaches_every_page_and_every_public_module() -> None:
+def test_the_navigation_of_the_site_reaches_every_page_and_every_public_module() -> None:
     config = on_config(MkDocsConfig())
     assert config.nav is not None
     reached = set(leaves(config.nav))

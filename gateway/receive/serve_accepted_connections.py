@@ -14,7 +14,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from gateway.receive.association_limits import Refusal, Sender, StallWatch
-from gateway.receive.event_driven_association import EventDrivenSocket
+from gateway.receive.pynetdicom_without_polling import EventDrivenSocket
 from totalmap.log import get_logger
 
 log = get_logger()

@@ -17,7 +17,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from totalmap.writers.dicom.dataset_encoding import (
+from totalmap.writers.dicom.fast_dataset_encoding import (
     IMPLICIT_HEADER,
     ITEM,
     LONG_HEADER,

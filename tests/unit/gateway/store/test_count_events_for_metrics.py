@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import GatewaySettings
+from gateway.store.count_events_for_metrics import EventCounts
 from gateway.store.counts_for_page_and_metrics import count_instances, segmentation_seconds
 from gateway.store.events import EventKind, ObjectKind
-from gateway.store.events_since_start import EventCounts
 from gateway.store.row_deletion import delete_history, delete_sources
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled
@@ -21,7 +21,7 @@ def gateway(tmp_path: Path) -> Iterator[Filled]:
         yield filled
 
 
-def test_deletions_do_not_change_the_number_of_instances_that_came(
+def test_deletions_do_not_change_the_metric_of_received_instances(
     gateway: Filled, phantom_series: WrittenSeries
 ) -> None:
     studies = [gateway.receive(phantom_series.paths[0]) for _ in range(3)]
@@ -31,7 +31,9 @@ def test_deletions_do_not_change_the_number_of_instances_that_came(
         assert count_instances(gateway.database) == 3
 
 
-def test_deletions_do_not_change_the_histogram_of_segmentation_times(gateway: Filled) -> None:
+def test_deletions_do_not_change_the_metrics_histogram_of_segmentation_times(
+    gateway: Filled,
+) -> None:
     for study in ("1.2", "1.3"):
         gateway.succeed(gateway.open_job(study))
     before = segmentation_seconds(gateway.database)
@@ -43,7 +45,7 @@ def test_deletions_do_not_change_the_histogram_of_segmentation_times(gateway: Fi
     assert after.total_seconds == pytest.approx(before.total_seconds)
 
 
-def test_events_are_counted_from_the_start_of_the_process_each_once(gateway: Filled) -> None:
+def test_the_metrics_count_each_event_from_the_start_of_the_process_once(gateway: Filled) -> None:
     gateway.die(gateway.open_job("1.2"), "too thick")
     counts = EventCounts(gateway.database)
     assert sum(counts.count().values()) == 0
@@ -56,7 +58,7 @@ def test_events_are_counted_from_the_start_of_the_process_each_once(gateway: Fil
         assert found[EventKind.COMPLETE, ObjectKind.STUDY, ""] == 2
 
 
-def test_attempts_to_deliver_are_counted_by_destination(gateway: Filled) -> None:
+def test_the_metrics_count_attempts_to_deliver_by_destination(gateway: Filled) -> None:
     job = gateway.open_job("1.2", destinations=("archive", "pacs"))
     gateway.succeed(job)
     counts = EventCounts(gateway.database)

@@ -7,7 +7,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sr.coding import Code
 
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.dataset_encoding import encoded
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
 
 
 def by_pydicom(dataset: Dataset, *, implicit: bool) -> bytes:
@@ -43,14 +43,14 @@ def sample() -> Dataset:
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-def test_all_kinds_of_elements_are_encoded_as_by_pydicom(implicit: bool) -> None:
+def test_all_kinds_of_dicom_elements_are_encoded_as_by_pydicom(implicit: bool) -> None:
     del (dataset := sample()).ModalityLUTType
     assert encoded(dataset, implicit=implicit) == by_pydicom(dataset, implicit=implicit)
     assert encoded(sample(), implicit=True) == by_pydicom(sample(), implicit=True)
 
 
 @pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 144", ["", "ISO 2022 IR 87"]])
-def test_texts_are_encoded_in_the_character_set_of_the_dataset(
+def test_dicom_texts_are_encoded_in_the_character_set_of_the_dataset(
     character_set: str | list[str],
 ) -> None:
     dataset = Dataset()
@@ -60,7 +60,7 @@ def test_texts_are_encoded_in_the_character_set_of_the_dataset(
     assert encoded(dataset) == by_pydicom(dataset, implicit=False)
 
 
-def test_items_with_another_character_set_or_without_a_length_are_left_to_pydicom() -> None:
+def test_dicom_items_with_another_character_set_or_without_a_length_are_left_to_pydicom() -> None:
     foreign, endless = code_item(Code("1", "DCM", "Größe")), code_item(Code("2", "DCM", "Two"))
     foreign.SpecificCharacterSet = "ISO_IR 100"
     endless.is_undefined_length_sequence_item = True
@@ -71,7 +71,7 @@ def test_items_with_another_character_set_or_without_a_length_are_left_to_pydico
     assert encoded(dataset) == by_pydicom(dataset, implicit=False)
 
 
-def test_an_element_with_an_ambiguous_vr_gets_the_vr_of_its_pixels() -> None:
+def test_a_dicom_element_with_an_ambiguous_vr_gets_the_vr_of_its_pixels() -> None:
     dataset = sample()
     dataset.PixelRepresentation, dataset.PixelPaddingValue = 1, -1000
     del dataset.ModalityLUTType

@@ -27,8 +27,8 @@ from totalmap.engine.inference_resampling import inference_grid, to_inference_gr
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
-from totalmap.engine.segment_boxes import segment_in_boxes
-from totalmap.engine.task_margins import TaskMargins
+from totalmap.engine.segment_in_boxes import segment_in_boxes
+from totalmap.engine.sum_confidence_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights_manifest import BoxAgreement, adopt, record_box_agreements
 from totalmap.errors import ConfigError, ModelError, ResourceError
@@ -188,7 +188,9 @@ def test_a_structure_that_reaches_the_edge_of_the_volume_is_not_cut_by_its_box(
     assert found.box_contacts == ()
 
 
-def test_a_part_that_exceeds_the_memory_is_refused_before_any_part_runs(volume: Volume) -> None:
+def test_a_box_that_exceeds_the_memory_is_refused_before_any_box_is_segmented(
+    volume: Volume,
+) -> None:
     task = with_margin(boxes_of("liver", "vertebrae_L1"), 3.0)
     first, second = (Levels(part, IN_LIVER) for part in task.boxes)
     second.too_large = True
@@ -212,7 +214,9 @@ def test_labels_lie_where_the_networks_found_them_on_the_grids_of_their_boxes(
     assert not is_placed(elsewhere, labels, found.inference).all()
 
 
-def test_labels_of_boxes_on_one_grid_lie_where_they_lie_in_the_volume(volume: Volume) -> None:
+def test_network_labels_of_boxes_on_one_grid_lie_where_they_lie_in_the_volume(
+    volume: Volume,
+) -> None:
     task = with_margin(boxes_of("liver", "vertebrae_L1"), 3.0)
     found, _, _ = run(volume, task, ROUGH, [IN_LIVER, IN_VERTEBRA])
     seen = found.inference
@@ -248,7 +252,7 @@ def in_boxes(phantom: Volume, models: Path) -> Segmentation:
     return Engine(SETTINGS, models).segment(phantom, Recorder().progress)
 
 
-def test_boxes_equal_each_network_run_with_its_structures_and_merged(
+def test_segmentation_in_boxes_equals_each_network_run_with_its_structures_and_merged(
     phantom: Volume, models: Path, in_boxes: Segmentation
 ) -> None:
     merged = np.zeros(phantom.geometry.shape, dtype=np.uint8)
@@ -276,7 +280,9 @@ def test_a_result_in_boxes_names_the_rough_network_and_those_that_did_not_run(
     assert len(in_boxes.findings) == 3
 
 
-def test_margins_in_boxes_are_those_of_the_networks_that_ran(in_boxes: Segmentation) -> None:
+def test_confidence_margins_in_boxes_are_those_of_the_networks_that_ran(
+    in_boxes: Segmentation,
+) -> None:
     assert in_boxes.confidence is not None
     names = {margin.structure.name for margin in in_boxes.confidence.margins}
     ran = {part.name for box in boxes_of().boxes[:2] for part in box.structures}
@@ -290,7 +296,9 @@ def test_networks_in_boxes_are_the_loaded_networks_of_the_task(models: Path) -> 
     assert [part.task for part in networks.parts] == list(boxes_of().boxes)
 
 
-def test_boxes_that_were_not_measured_are_refused(models: Path, tmp_path: Path) -> None:
+def test_segmentation_in_boxes_whose_agreement_was_not_measured_is_refused(
+    models: Path, tmp_path: Path
+) -> None:
     unmeasured = tmp_path / "models"
     unmeasured.mkdir()
     for dataset in models.glob("Dataset*"):
@@ -314,7 +322,7 @@ def test_boxes_that_were_not_measured_are_refused(models: Path, tmp_path: Path) 
         Engine(SETTINGS, unmeasured)
 
 
-def test_boxes_of_networks_that_totalsegmentators_api_runs_are_refused(
+def test_segmentation_in_boxes_is_refused_for_networks_of_totalsegmentators_api(
     models: Path, tmp_path: Path
 ) -> None:
     copied = tmp_path / "models"

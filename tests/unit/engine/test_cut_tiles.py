@@ -5,9 +5,9 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from totalmap.engine.cut_tiles import CpuTileSource, DeviceTileSource, UploadedImage
 from totalmap.engine.normalize_intensity import Scaling
 from totalmap.engine.tile_layout import tiles
-from totalmap.engine.tile_source import CpuTileSource, DeviceTileSource, UploadedImage
 
 CPU = torch.device("cpu")
 TILE = (16, 24, 32)
@@ -32,7 +32,7 @@ def test_tiles_equal_those_of_the_image_that_nnunet_pads_bit_by_bit(
         assert torch.equal(on_device(tile), source(tile))
 
 
-def test_an_image_is_uploaded_once_and_stays_unchanged() -> None:
+def test_an_image_is_uploaded_to_the_gpu_once_and_stays_unchanged() -> None:
     image = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
     uploaded = UploadedImage(image)
     there = uploaded.on(CPU)
@@ -45,7 +45,9 @@ def test_an_image_is_uploaded_once_and_stays_unchanged() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["<i2", ">i2", "<i4", "<f4"])
-def test_an_image_is_uploaded_in_its_own_type_in_the_order_of_this_machine(dtype: str) -> None:
+def test_an_image_is_uploaded_to_the_gpu_in_its_own_type_in_the_order_of_this_machine(
+    dtype: str,
+) -> None:
     values = np.arange(-4, 8, dtype=dtype).reshape(2, 2, 3)[:, ::-1]
     there = UploadedImage(values).on(CPU)
     assert there.numpy().dtype == np.dtype(dtype).newbyteorder("=")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from totalmap.dicom.codestream import jpeg2000_size, jpeg_size
+from totalmap.dicom.compressed_images import jpeg2000_size, jpeg_size
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +11,9 @@ def image() -> NDArray[np.uint16]:
     return np.random.default_rng(0).integers(0, 4096, (36, 50), dtype=np.uint16)
 
 
-def test_the_size_declared_in_a_codestream_is_that_of_the_image(image: NDArray[np.uint16]) -> None:
+def test_the_size_declared_in_a_jpeg_codestream_is_that_of_the_image(
+    image: NDArray[np.uint16],
+) -> None:
     assert jpeg_size(bytes(imagecodecs.jpegls_encode(image))) == (36, 50)
     assert jpeg_size(bytes(imagecodecs.jpeg8_encode(image, lossless=True))) == (36, 50)
     assert jpeg2000_size(bytes(imagecodecs.jpeg2k_encode(image, codecformat="j2k"))) == (36, 50)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.engine.arithmetic.device_fallbacks import is_out_of_memory
+from totalmap.engine.cut_tiles import UploadedImage
 from totalmap.engine.resample import (
     LinearAxis,
     Resample,
@@ -20,7 +21,6 @@ from totalmap.engine.resample import (
     resample_image,
     resampled_type,
 )
-from totalmap.engine.tile_source import UploadedImage
 from totalmap.log import get_logger
 
 log = get_logger()

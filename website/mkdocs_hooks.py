@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from website.find_external_resources import external_resources
-from website.reference import REFERENCE, REPOSITORY, library_navigation, library_pages
+from website.library_reference_pages import REFERENCE, REPOSITORY, library_navigation, library_pages
 from website.rewrite_links import outside_files, repository_path, rewrite_links, site_path
 
 REFERENCE_TITLE = "The library"

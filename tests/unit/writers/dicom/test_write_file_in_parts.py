@@ -15,8 +15,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from totalmap.writers.dicom.dataset_encoding import encoded
-from totalmap.writers.dicom.encoding import (
+from totalmap.writers.dicom.fast_dataset_encoding import encoded
+from totalmap.writers.dicom.write_file_in_parts import (
     decimal_strings,
     element,
     element_header,
@@ -36,7 +36,7 @@ def a_dataset() -> Dataset:
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 @pytest.mark.parametrize("length", [2, 4, 70_000])
-def test_pydicom_reads_a_file_that_was_written_in_parts(syntax: UID, length: int) -> None:
+def test_pydicom_reads_a_dicom_file_that_was_written_in_parts(syntax: UID, length: int) -> None:
     inner = Dataset()
     inner.Rows = 7
     value = bytes(range(256)) * (length // 256) + bytes(length % 256)
@@ -68,7 +68,7 @@ def test_pydicom_reads_a_file_that_was_written_in_parts(syntax: UID, length: int
     ],
 )
 @pytest.mark.parametrize("implicit", [False, True])
-def test_encoded_elements_equal_those_of_pydicom(
+def test_encoded_dicom_elements_equal_those_of_pydicom(
     keyword: str, value: str | bytes, read: object, implicit: bool
 ) -> None:
     inner, dataset = Dataset(), Dataset()
@@ -92,7 +92,7 @@ def test_implicit_vr_allows_values_longer_than_64_kb() -> None:
     assert read.get_item("ContourData").value == value
 
 
-def test_deflated_stream_has_no_header() -> None:
+def test_the_deflated_stream_of_a_written_dicom_file_has_no_header() -> None:
     file = BytesIO()
     write_parts(file, a_dataset(), [], DeflatedExplicitVRLittleEndian)
     meta = pydicom.dcmread(BytesIO(file.getvalue()), stop_before_pixels=True).file_meta
@@ -109,7 +109,9 @@ NUMBERS = st.floats(-1e7, 1e7).flatmap(
 
 
 @given(texts=NUMBERS)
-def test_decimal_strings_are_the_numbers_with_three_decimals(texts: list[list[float]]) -> None:
+def test_written_decimal_strings_are_the_numbers_with_three_decimals(
+    texts: list[list[float]],
+) -> None:
     values = np.concatenate(texts)
     written = decimal_strings(values, np.cumsum([len(text) for text in texts]))
     for text, numbers in zip(written, texts, strict=True):
@@ -120,7 +122,7 @@ def test_decimal_strings_are_the_numbers_with_three_decimals(texts: list[list[fl
         )
 
 
-def test_decimal_strings_have_no_unnecessary_characters() -> None:
+def test_written_decimal_strings_have_no_unnecessary_characters() -> None:
     values = np.array([1.0, -0.5, 0.0, -0.0004, 12.345, -12.34, 0.9996, 100.0])
     (text,) = decimal_strings(values, np.array([8]))
     assert text == rb"1\-0.5\0\0\12.345\-12.34\1\100"

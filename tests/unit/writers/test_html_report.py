@@ -17,8 +17,8 @@ from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, TranslatedSentence, texts_in
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.html_report import report_html, write_report
 from totalmap.writers.presentation.structure_tables import note_on
-from totalmap.writers.report import report_html, write_report
 
 # Elements that need no end.
 VOID = ("meta", "img", "br", "link")
@@ -108,7 +108,9 @@ def test_notice_of_a_model_is_told_in_the_language_of_the_report_or_marked_as_en
         assert [tag["lang"] for tag in page.all("span") if "lang" in tag] == marked
 
 
-def test_head_of_every_printed_page_has_the_verdict(true_segmentation: Segmentation) -> None:
+def test_the_head_of_every_printed_report_page_has_the_verdict(
+    true_segmentation: Segmentation,
+) -> None:
     finding = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
     rejected = true_segmentation.with_assessment(Assessment(findings=(finding,)))
     head = re.search(r"@top-center \{ content: \"(.*?)\"", report_html(rejected, Settings()))
