@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from threading import Lock
 
+from gateway.store.count_events_for_metrics import Counted, EventCounts
 from gateway.store.events import EventKind
-from gateway.store.events_since_start import Counted, EventCounts
 from gateway.store.review_list import ReviewList
 
 # The events after which other results wait.

@@ -1,8 +1,8 @@
 """Tests that the number of results that wait for review follows each change."""
 
+from gateway.store.count_events_for_metrics import EventCounts
 from gateway.store.database import Database
 from gateway.store.decision import DecisionKind
-from gateway.store.events_since_start import EventCounts
 from gateway.store.jobs import JobList
 from gateway.store.review_list import ReviewList
 from gateway.web.waiting_count import WaitingCount
