@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from gateway.config import DestinationSection, GatewaySettings
+from gateway.store.decisions import EVENT_OF_DECISION
 from gateway.store.events import Event, EventKind, ObjectKind, Outcome
 
 UNKNOWN = "unknown"
@@ -227,6 +228,10 @@ _JOB_CHANGED = _MessageKind(_PROCEDURE_RECORD, _UPDATE, _by_user)
 _DELIVERY = _MessageKind(_INSTANCES_TRANSFERRED, _READ, _sent)
 _SEGMENTATION = _MessageKind(_INSTANCES_ACCESSED, _CREATE, _by_gateway)
 _RELOAD = _MessageKind(_SECURITY_ALERT, _EXECUTE, _settings_read, _SOFTWARE_CONFIGURATION)
+_CHANGES_OF_JOBS = (
+    *(EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT, EventKind.CONFLICT_DECIDED),
+    *EVENT_OF_DECISION.values(),
+)
 _KINDS: Mapping[EventKind, _MessageKind] = {
     # "C": instances that the gateway held already are not on record again
     EventKind.RECEIVED: _MessageKind(_INSTANCES_TRANSFERRED, _CREATE, _received),
@@ -237,15 +242,7 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.VIEWED: _MessageKind(_INSTANCES_ACCESSED, _READ, _by_user),
     EventKind.SEARCHED: _MessageKind(_QUERY, _EXECUTE, _searched),
     EventKind.DELETED: _MessageKind(_STUDY_DELETED, _DELETE, _by_gateway),
-    EventKind.RETRIED: _JOB_CHANGED,
-    EventKind.CANCELLED: _JOB_CHANGED,
-    EventKind.MADE_URGENT: _JOB_CHANGED,
-    EventKind.ACCEPTED: _JOB_CHANGED,
-    EventKind.RESULT_REJECTED: _JOB_CHANGED,
-    EventKind.RELEASED: _JOB_CHANGED,
-    EventKind.COMMENTED: _JOB_CHANGED,
-    EventKind.WITHDRAWN: _JOB_CHANGED,
-    EventKind.CONFLICT_DECIDED: _JOB_CHANGED,
+    **dict.fromkeys(_CHANGES_OF_JOBS, _JOB_CHANGED),
     EventKind.LOGGED_IN: _LOGIN_MESSAGE,
     EventKind.LOGIN_FAILED: _LOGIN_MESSAGE,
     EventKind.LOGGED_OUT: _MessageKind(_USER_AUTHENTICATION, _EXECUTE, _by_user, _LOGOUT),

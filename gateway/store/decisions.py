@@ -34,7 +34,7 @@ from totalmap.finding import REJECTION_NOTE, Verdict
 
 # The states of a job whose results a person may decide about.
 DECIDABLE_STATES = (JobState.SEGMENTED, JobState.HELD)
-_EVENTS = {
+EVENT_OF_DECISION = {
     DecisionKind.ACCEPTED: EventKind.ACCEPTED,
     DecisionKind.REJECTED: EventKind.RESULT_REJECTED,
     DecisionKind.RELEASED: EventKind.RELEASED,
@@ -171,7 +171,7 @@ class DecisionList:
             connection.execute(DECISION_SUBJECTS.insert().values(subject))
         record(
             connection,
-            _EVENTS[new.kind],
+            EVENT_OF_DECISION[new.kind],
             case.job.study_instance_uid,
             object_kind=ObjectKind.JOB,
             job_id=new.job_id,

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.store.database import Database
 from gateway.store.decision import DecisionKind, NewDecision, Parcel
-from gateway.store.decisions import DecisionList
+from gateway.store.decisions import EVENT_OF_DECISION, DecisionList
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events import Event, EventKind, history
 from gateway.store.job import Destinations, JobState, Judgement, KeptResult
@@ -49,13 +49,7 @@ def deliveries(database: Database) -> list[tuple[str, int]]:
 
 
 def decided(database: Database) -> Sequence[Event]:
-    kinds = {
-        EventKind.ACCEPTED,
-        EventKind.RESULT_REJECTED,
-        EventKind.RELEASED,
-        EventKind.COMMENTED,
-        EventKind.WITHDRAWN,
-    }
+    kinds = EVENT_OF_DECISION.values()
     return [e for e in history(database, STUDY.study_instance_uid) if e.kind in kinds]
 
 
