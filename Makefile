@@ -92,6 +92,7 @@ bench: $(VENV)/.development
 
 soak: $(VENV)/.development
 	KILLS=100 INSTANCES=10000 $(BIN)/pytest tests/integration/test_receiver_kills.py
+	KILLS=100 $(BIN)/pytest tests/integration/test_decision_kills.py
 	KILLS=100 STUDIES=40 SLICES=250 \
 	    $(BIN)/pytest tests/integration/test_service_kills.py
 	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
