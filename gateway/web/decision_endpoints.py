@@ -18,6 +18,7 @@ from gateway.web.decision_form import (
     WrongDecision,
     decision_form,
     read_decision,
+    worklist_of,
 )
 from gateway.web.forms import NEXT_FIELD, own_path, with_query
 from gateway.web.prepared_views import viewable_series
@@ -86,14 +87,15 @@ class Decisions:
         is_done = context.decisions.decide(replace(decision, address=address))
         said = _SAID[decision.kind] if is_done else _OUTDATED
         where = own_path(fields.get(NEXT_FIELD, "/"))
-        if is_done and WORKLIST in fields:
-            where = next_path(context, fields[WORKLIST], job.job_id)
+        worklist = worklist_of(fields)
+        if is_done and worklist is not None:
+            where = next_path(context, worklist, job.job_id)
         return RedirectResponse(with_query(where, **{SAID: said}), HTTPStatus.SEE_OTHER)
 
     def _page(self, request: Request, problem: str = "") -> Response:
         context, job = self._context, self._job(request)
         report = context.results.report(job.job_id, texts_of(request))
-        worklist = request.query_params.get(WORKLIST, request_field(request, WORKLIST))
+        worklist = worklist_of({**getattr(request.state, "form", {}), **request.query_params})
         form = decision_form(context, job, report, worklist)
         if form is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("decision.nothing"))
@@ -118,12 +120,6 @@ class Decisions:
         if job is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.deleted"))
         return job
-
-
-def request_field(request: Request, name: str) -> str | None:
-    """Returns a field of the form of a request; None: it has no such field, or no form."""
-    form = getattr(request.state, "form", None)
-    return None if form is None else form.get(name)
 
 
 def viewer_path(job_id: str, worklist: str | None) -> str:

@@ -23,6 +23,7 @@ STRUCTURE_FIELD = "structure:"
 # A query parameter, and a field of the form: the rule of the worklist from which the person came;
 # empty for the worklist of all rules.
 WORKLIST = "worklist"
+RULE_CHARACTERS = 64
 # Of states without results there is nothing to decide.
 _DECIDABLE = (JobState.SEGMENTED, JobState.HELD)
 
@@ -113,6 +114,18 @@ def decision_form(
         ),
         worklist=worklist,
     )
+
+
+def worklist_of(fields: Mapping[str, str]) -> str | None:
+    """Returns the worklist from which a person came, as in `WORKLIST`; None: from none.
+
+    Args:
+        fields: Of a form or a query, from outside: what no rule can be called is the list of all.
+    """
+    rule = fields.get(WORKLIST)
+    if rule is None:
+        return None
+    return rule if rule.isprintable() and len(rule) <= RULE_CHARACTERS else ""
 
 
 def read_decision(

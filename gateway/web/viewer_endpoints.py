@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from gateway.store.audit_events import record_viewed
 from gateway.store.job import Job
 from gateway.web.context import WebContext
-from gateway.web.decision_form import WORKLIST, DecisionForm, decision_form
+from gateway.web.decision_form import DecisionForm, decision_form, worklist_of
 from gateway.web.prepared_views import ViewableSeries, ViewFailedError, viewable_series
 from gateway.web.rendering import render_inside, texts_of
 from gateway.web.result_files import ShownFinding, ShownStructure
@@ -72,10 +72,10 @@ class Viewer:
                 each for each in (*report.doubts, *report.remarks) if each.series in (name, "")
             ],
             decision_form=decision_form(
-                self._context, job, report, request.query_params.get(WORKLIST)
+                self._context, job, report, worklist_of(request.query_params)
             ),
             site_viewer=self._context.settings.web.viewer_of(job.study_instance_uid),
-            next_view=self._next_view(job, request.query_params.get(WORKLIST)),
+            next_view=self._next_view(job, worklist_of(request.query_params)),
         )
         return render_inside("viewer.html.jinja", request, view)
 

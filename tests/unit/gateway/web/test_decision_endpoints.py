@@ -227,6 +227,15 @@ def test_after_a_decision_on_results_on_the_worklist_the_next_results_open(
     assert answer.headers["location"].startswith("/review?")
 
 
+def test_a_worklist_that_no_rule_can_be_called_is_the_list_of_all_rules(
+    user: httpx.Client, job: str
+) -> None:
+    for name in ("\x00", "x" * 100):
+        page = user.get(f"/jobs/{job}/decide", params={"worklist": name})
+        assert page.status_code == 200
+        assert 'name="worklist" value=""' in page.text
+
+
 def test_the_review_section_needs_an_organization_for_verified_reports() -> None:
     with pytest.raises(ValueError, match="verified_reports needs organization"):
         ReviewSection(verified_reports=True)
