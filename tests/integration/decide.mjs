@@ -25,12 +25,19 @@ try {
   await page.waitForURL(`${task.url}/`);
   await page.goto(task.url + task.first);
   await seen(page, 'first');
-  await press(page, page.locator('#accept'));
-  await seen(page, 'after-accept');
+  await explain(page, 'released', 'A second spleen.');
+  await seen(page, 'after-release');
+  await press(page, page.locator('#verify'));
+  await seen(page, 'after-verify');
   await explain(page, 'rejected', 'The spleen leaks into the stomach.', 'spleen');
   await seen(page, 'after-reject');
   await explain(page, 'commented', 'A rare variant.');
   await seen(page, 'after-comment');
+  await page.goto(task.url + task.rejected);
+  await explain(page, 'withdrawn', 'It was the stomach.');
+  await seen(page, 'after-withdrawal');
+  await press(page, page.locator('#accept'));
+  await seen(page, 'after-accept');
 } catch (error) {
   errors.push(String(error));
 } finally {
@@ -63,6 +70,6 @@ async function seen(page, name) {
   const said = await page.locator('#said').first().textContent().catch(() => '');
   const targets = page.locator('.decide button, .decide summary').filter({ visible: true });
   const heights = await targets.evaluateAll((all) => all.map((each) => each.getBoundingClientRect().height));
-  steps.push({ name, pathname, said: said.trim(), smallest: Math.min(...heights) });
+  steps.push({ name, pathname, said: said.trim(), smallest: heights.length ? Math.min(...heights) : 0 });
   await page.screenshot({ path: join(task.pictures, `${task.scheme}-${name}.png`), fullPage: true });
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.config import GatewaySettings, ReceiveSection, ReviewSection, WebSection
 from gateway.store.decisions import DecisionList
 from gateway.store.job import Judgement
 from gateway.web.server import running_web
@@ -24,21 +24,22 @@ from totalmap.settings import GeometrySection
 DRIVER = Path(__file__).parent / "decide.mjs"
 PICTURES = REPOSITORY / "build" / "decisions"
 REVIEW = Judgement(verdict=Verdict.REVIEW, reasons=("The spleen is small.",))
+HELD = Judgement(verdict=Verdict.REJECT, reasons=("The liver is missing.",), is_held=True)
 # In CSS pixels: WCAG 2.2, 2.5.5.
 SMALLEST_TARGET = 44
 
 
-def waiting_jobs(gateway: Filled, folder: Path, number: int) -> list[str]:
-    """Returns jobs with results that wait for review, the oldest first."""
+def waiting_jobs(gateway: Filled, folder: Path) -> list[str]:
+    """Returns jobs with results that wait for review, in the order of the worklist."""
     jobs = []
-    for seed in range(number):
+    for seed, judgement in enumerate((HELD, REVIEW, REVIEW, REVIEW)):
         series = write_series(folder / str(seed), seed, SMALL)
         volume = volume_of(series.folder, GeometrySection(), RULE)
         output = write_viewable_output(
             segmentation_with(volume, series.labels), folder / f"output-{seed}"
         )
         job = gateway.open_job(gateway.receive_files(series.paths))
-        gateway.succeed(job, output, judgement=REVIEW)
+        gateway.succeed(job, output, judgement=judgement)
         jobs.append(job)
     return jobs
 
@@ -51,18 +52,20 @@ def test_a_person_decides_with_fingers_alone_and_the_next_results_open(
         storage_folder=tmp_path / "storage",
         receive=ReceiveSection(keep_free_gb=0.0),
         web=WebSection(port=0),
+        review=ReviewSection(verified_reports=True, organization="General Hospital"),
     )
     gateway = open_filled(settings)
     PICTURES.mkdir(parents=True, exist_ok=True)
     with gateway.database, running_web(settings) as port:
         add_account(gateway.database)
-        jobs = waiting_jobs(gateway, tmp_path, 3)
+        jobs = waiting_jobs(gateway, tmp_path)
         seen = browse(
             DRIVER,
             url=f"http://{LOOPBACK}:{port}",
             user=USER,
             password=PASSWORD,
             first=f"/jobs/{jobs[0]}/view/0?worklist=",
+            rejected=f"/jobs/{jobs[2]}/decide",
             pictures=str(PICTURES),
             scheme=scheme,
         )
@@ -72,15 +75,22 @@ def test_a_person_decides_with_fingers_alone_and_the_next_results_open(
         ]
     assert seen["errors"] == []
     assert stored == [
+        [("released", "A second spleen.")],
         [("accepted", None)],
-        [("rejected", "The spleen leaks into the stomach.")],
+        [
+            ("rejected", "The spleen leaks into the stomach."),
+            ("withdrawn", "It was the stomach."),
+            ("accepted", None),
+        ],
         [("commented", "A rare variant.")],
     ]
     steps: list[dict[str, Any]] = seen["steps"]
-    paths = [f"/jobs/{job}/view/0" for job in jobs]
-    assert [step["pathname"] for step in steps] == [*paths, "/review"]
-    assert [step["said"] for step in steps[1:3]] == [
+    views = [f"/jobs/{job}/view/0" for job in jobs]
+    decided = f"/jobs/{jobs[2]}/decide"
+    assert [step["pathname"] for step in steps] == [*views, "/review", decided, decided]
+    assert [step["said"] for step in steps[1:4]] == [
+        "The results are released.",
         "The results are accepted.",
         "The results are rejected.",
     ]
-    assert all(step["smallest"] >= SMALLEST_TARGET for step in steps[:3])
+    assert all(step["smallest"] >= SMALLEST_TARGET for step in steps if step["smallest"])
