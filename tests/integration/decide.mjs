@@ -67,7 +67,7 @@ async function press(page, button) {
 // Notes where the page is, what it says, and the smallest target for a finger.
 async function seen(page, name) {
   const { pathname } = new URL(page.url());
-  const said = await page.locator('#said').first().textContent().catch(() => '');
+  const [said = ''] = await page.locator('#said').allTextContents();
   const targets = page.locator('.decide button, .decide summary').filter({ visible: true });
   const heights = await targets.evaluateAll((all) => all.map((each) => each.getBoundingClientRect().height));
   steps.push({ name, pathname, said: said.trim(), smallest: heights.length ? Math.min(...heights) : 0 });
