@@ -15,9 +15,9 @@ from cli import (
     check,
     deploy,
     gateway,
-    gateway_alarms,
     gateway_backup_and_migration,
     gateway_reload,
+    gateway_send_test_alarm,
     gateway_user,
     inspect,
     models,
@@ -84,7 +84,7 @@ app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(gateway.app, name="gateway")
-for commands in (gateway_alarms.app, gateway_reload.app, gateway_backup_and_migration.app):
+for commands in (gateway_send_test_alarm.app, gateway_reload.app, gateway_backup_and_migration.app):
     gateway.app.add_typer(commands)  # without a name: they belong to the group itself
 gateway.app.add_typer(gateway_user.app, name="user")
 

@@ -110,7 +110,7 @@ RUN_ELSEWHERE = {
         f"{TOTALMAP} gateway {command}": "tests/unit/gateway/test_backup.py"
         for command in ("backup", "verify", "restore")
     },
-    f"{TOTALMAP} gateway alarm-test": "tests/unit/cli/test_gateway_alarms.py",
+    f"{TOTALMAP} gateway alarm-test": "tests/unit/cli/test_gateway_send_test_alarm.py",
     f"{TOTALMAP} deploy render": "tests/unit/deploy/test_deployment_pages.py",
     f"{TOTALMAP} deploy check": "tests/unit/deploy/test_deployment_pages.py",
 }

@@ -24,7 +24,7 @@ def test_each_row_of_the_documented_table_of_files_has_four_cells() -> None:
     assert all(cell for row in ROWS for cell in row)
 
 
-def test_rows_of_the_documented_table_of_files_are_sorted_and_unique() -> None:
+def test_rows_of_the_table_of_input_files_in_the_docs_are_sorted_and_unique() -> None:
     keys = [(topic.lower(), kind.lower()) for topic, kind, _, _ in ROWS]
     assert keys == sorted(set(keys))
 

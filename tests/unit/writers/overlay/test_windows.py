@@ -49,7 +49,7 @@ def windows_of(segmentation: Segmentation, *parts: tuple[slice, dict[str, int]])
     ],
     ids=lambda value: value.name if isinstance(value, Window) else "+".join(value),
 )
-def test_the_structures_of_a_slice_decide_its_grey_window_in_the_overlay(
+def test_the_overlay_writer_chooses_the_grey_window_of_a_slice_by_its_structures(
     true_segmentation: Segmentation, rows_of: dict[str, int], window: Window
 ) -> None:
     assert set(windows_of(true_segmentation, (slice(None), rows_of))) == {window}
