@@ -14,12 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from app.decision_documents import (
-    Reviewer,
-    write_copies,
-    write_persons_rejection,
-    write_verified_report,
-)
 from gateway.store.decision import Decision, DeliveredObjects, Parcel
 from gateway.store.decisions import DecisionList, Step
 from gateway.store.deliveries import Delivery
@@ -27,6 +21,7 @@ from gateway.store.file_storage import SETTINGS_NAME, Storage
 from gateway.store.job import KeptResult
 from totalmap.errors import ResourceError
 from totalmap.finding import REJECTION_NOTE
+from totalmap.reviewer import Reviewer
 
 DECISIONS_NAME = "decisions"
 _DIGEST_CHARACTERS = 12
@@ -120,6 +115,9 @@ class DecisionFiles:
         every = _without_note(results.every)
         targets = [_flat(folder, "copy", result) for result in every]
         if not all(target.exists() for target in targets):
+            # Imported here, because it is seldom needed, and brings the application along.
+            from app.decision_documents import write_copies
+
             write_copies([output / result.path for result in every], decision.form, targets)
         return [_flat(folder, "copy", result) for result in wanted]
 
@@ -164,10 +162,14 @@ class DecisionFiles:
 
 
 def _write_report(sr: Path, decision: Decision, target: Path) -> None:
+    from app.decision_documents import write_verified_report
+
     write_verified_report(sr, _reviewer(decision), decision.organization or "", target)
 
 
 def _write_note(rejected: Sequence[Path], decision: Decision, settings: Path, target: Path) -> None:
+    from app.decision_documents import write_persons_rejection
+
     write_persons_rejection(rejected, _reviewer(decision), settings, target)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from app.decision_documents import scanner_of
 from gateway.store.decision import (
     EXPLAINED_KINDS,
     Decision,
@@ -172,6 +171,9 @@ def read_decision(
 
 def _scanner(context: WebContext, job: Job) -> str:
     """Returns which scanner made the first image; empty if that is not known."""
+    # Imported here, so that a page starts without the application.
+    from app.decision_documents import scanner_of
+
     instance = context.ledger.first_instance(job.study_instance_uid)
     return scanner_of(context.storage.path(instance)) if instance else ""
 
