@@ -86,7 +86,7 @@ def _dcm(value: int, meaning: str) -> _Code:
 
 
 # PS3.16 D
-_APPLICATION_ACTIVITY = _dcm(110100, "Application Activity")
+_ACTIVITY = _dcm(110100, "Application Activity")
 _INSTANCES_ACCESSED = _dcm(110103, "DICOM Instances Accessed")
 _INSTANCES_TRANSFERRED = _dcm(110104, "DICOM Instances Transferred")
 _STUDY_DELETED = _dcm(110105, "DICOM Study Deleted")
@@ -255,10 +255,8 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _RESTRICTED_FUNCTION),
     EventKind.RELOADED: _RELOAD,
     EventKind.NOT_RELOADED: _RELOAD,
-    EventKind.STARTED_UP: _MessageKind(
-        _APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_START
-    ),
-    EventKind.SHUT_DOWN: _MessageKind(_APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_STOP),
+    EventKind.STARTED_UP: _MessageKind(_ACTIVITY, _EXECUTE, _process, _APPLICATION_START),
+    EventKind.SHUT_DOWN: _MessageKind(_ACTIVITY, _EXECUTE, _process, _APPLICATION_STOP),
 }
 # Events whose message depends on the kind of object.
 _KINDS_BY_OBJECT: Mapping[tuple[EventKind, ObjectKind], _MessageKind] = {

@@ -305,15 +305,17 @@ def count_unqueued(database: Database, before: float) -> int:
         database: With the jobs and deliveries.
         before: Seconds since 1970, UTC.
     """
-    states = ((JOBS, JobState.QUEUED), (DELIVERIES, DeliveryState.WAITING))
+    # What a decision delivers waits for the results, and no column says until when.
+    of_results = DELIVERIES.c.decision_id == 0
+    states = ((JOBS, JobState.QUEUED), (DELIVERIES, DeliveryState.WAITING, of_results))
     with database.transaction() as connection:
         return sum(
-            connection.execute(_unqueued(table, state, before)).scalar_one()
-            for table, state in states
+            connection.execute(_unqueued(table, state, before, *of_results)).scalar_one()
+            for table, state, *of_results in states
         )
 
 
-def _unqueued(table: Table, state: str, before: float) -> "Select[int]":
+def _unqueued(table: Table, state: str, before: float, *conditions: Any) -> "Select[int]":
     jobs = JOBS.alias()
     is_free = exists().where(jobs.c.job_id == table.c.job_id, ~is_held(jobs.c.study_instance_uid))
     # Later runs are left out: no column says since when they should be in the queue.
@@ -323,6 +325,7 @@ def _unqueued(table: Table, state: str, before: float) -> "Select[int]":
         table.c.run == 1,
         table.c.created_at < before,
         is_free,
+        *conditions,
     )
 
 

@@ -176,7 +176,8 @@ class DecisionList:
             object_kind=ObjectKind.JOB,
             job_id=new.job_id,
             who=new.who,
-            detail=new.reason or None,
+            # The reason may name the patient: it stays with the decision.
+            detail=f"decision {decision.decision_id}",
             address=new.address,
             at=decision.at,
         )

@@ -39,7 +39,8 @@ class Delivery:
             commitment (gateway/commitment/destination_requests.py); None: there are no requests.
         is_asked: Whether the destination has all results and is asked to commit itself to keep
             them.
-        is_held: Whether nothing may be sent now, because the study is held or its job superseded.
+        is_held: Whether nothing may be sent now, because the study is held, its job superseded, or
+            an earlier delivery of the job to the destination waits.
         is_rejection: Whether it sends the note that rejects the results, which the destination
             got, or a part of them, before another content of the study was taken.
     """
@@ -259,11 +260,26 @@ def is_rejection() -> ColumnElement[bool]:
     )
 
 
+def _follows_a_waiting_one() -> ColumnElement[bool]:
+    """Returns the condition that an earlier delivery of the job to the destination still waits.
+
+    A note may not arrive before the results that it rejects.
+    """
+    earlier = DELIVERIES.alias()
+    return exists().where(
+        earlier.c.job_id == DELIVERIES.c.job_id,
+        earlier.c.destination == DELIVERIES.c.destination,
+        earlier.c.decision_id < DELIVERIES.c.decision_id,
+        earlier.c.state == DeliveryState.WAITING,
+    )
+
+
 _UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
 # Conditions on a delivery that is joined with its job.
 _IS_REJECTION = is_rejection()
-_IS_HELD = ~_IS_REJECTION & or_(
-    JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid)
+_IS_HELD = or_(
+    ~_IS_REJECTION & or_(JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid)),
+    _follows_a_waiting_one(),
 )
 _IS_TO_BE_DONE = or_(
     (DELIVERIES.c.state == DeliveryState.WAITING) & ~_IS_HELD, DELIVERIES.c.is_asked

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Update, and_, exists, or_, true, update
 
 from gateway.store.job import UNFINISHED, Destinations, Job, JobState, KeptResult, NewJob
-from gateway.store.schema import JOBS
+from gateway.store.schema import DELIVERIES, JOBS
 
 COLUMNS = [column for column in JOBS.c if column.name not in ("is_enqueued", "verdict")]
 
@@ -105,6 +105,11 @@ def is_outdated() -> ColumnElement[bool]:
         newer.c.rule == JOBS.c.rule,
         newer.c.created_at > JOBS.c.created_at,
     )
+
+
+def has_open_delivery() -> ColumnElement[bool]:
+    """Returns the condition that a delivery of a job waits, which needs its results."""
+    return exists().where(DELIVERIES.c.job_id == JOBS.c.job_id, DELIVERIES.c.state == "waiting")
 
 
 def is_begun_by_nobody_else(begun: Job | None) -> ColumnElement[bool]:

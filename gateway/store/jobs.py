@@ -26,6 +26,7 @@ from gateway.store.job import (
 from gateway.store.job_statements import (
     COLUMNS,
     delivery_row,
+    has_open_delivery,
     is_begun_by_nobody_else,
     is_outdated,
     job_of,
@@ -203,9 +204,10 @@ class JobList:
     def retry(self, job_id: str, who: str) -> bool:
         """Queues a job again that is dead, held back or cancelled; returns whether it did.
 
-        A job whose study has grown since is not queued: a newer job has replaced it.
+        A job whose study has grown since is not queued: a newer job has replaced it. Nor is one
+        whose results a person has taken back, before all destinations know it.
         """
-        ended = requeuing(job_id, RETRYABLE_STATES).where(~is_outdated())
+        ended = requeuing(job_id, RETRYABLE_STATES).where(~is_outdated(), ~has_open_delivery())
         return self._requeue(ended.values(attempts=0, not_before=0.0), EventKind.RETRIED, who)
 
     def reopen(self, job_id: str) -> bool:

@@ -11,8 +11,10 @@ from gateway.store.decision import (
     NewDecision,
     current_decision,
 )
+from gateway.store.decisions import DECIDABLE_STATES
 from gateway.store.job import Job, JobState
 from gateway.web.context import WebContext
+from gateway.web.forms import chosen_name
 from gateway.web.result_files import JobReport, ShownStructure
 from totalmap.texts.catalogue import Message
 
@@ -22,9 +24,6 @@ STRUCTURE_FIELD = "structure:"
 # A query parameter, and a field of the form: the rule of the worklist from which the person came;
 # empty for the worklist of all rules.
 WORKLIST = "worklist"
-RULE_CHARACTERS = 64
-# Of states without results there is nothing to decide.
-_DECIDABLE = (JobState.SEGMENTED, JobState.HELD)
 
 
 class WrongDecision(Exception):
@@ -90,7 +89,7 @@ def decision_form(
     Raises:
         ResourceError: The database fails.
     """
-    if job.state not in _DECIDABLE:
+    if job.state not in DECIDABLE_STATES:
         return None
     decisions = context.decisions.of_job(job.job_id)
     withdrawn = {decision.withdraws for decision in decisions}
@@ -122,9 +121,7 @@ def worklist_of(fields: Mapping[str, str]) -> str | None:
         fields: Of a form or a query, from outside: what no rule can be called is the list of all.
     """
     rule = fields.get(WORKLIST)
-    if rule is None:
-        return None
-    return rule if rule.isprintable() and len(rule) <= RULE_CHARACTERS else ""
+    return None if rule is None else chosen_name(rule)
 
 
 def read_decision(
@@ -152,7 +149,9 @@ def read_decision(
     if is_verified and not section.verified_reports:
         raise WrongDecision(Message("decision.not_verifiable"))
     found = {structure.key for structure in report.structures}
-    named = {name.removeprefix(STRUCTURE_FIELD) for name in fields if STRUCTURE_FIELD in name}
+    named = {
+        name.removeprefix(STRUCTURE_FIELD) for name in fields if name.startswith(STRUCTURE_FIELD)
+    }
     return NewDecision(
         form=_text(fields, "form"),
         job_id=job.job_id,

@@ -11,6 +11,8 @@ from totalmap.texts.catalogue import Message
 
 # Our forms are much shorter; an unknown client must not fill the memory.
 FORM_BYTES = 16_384
+# Names of rules and users are shorter.
+NAME_CHARACTERS = 64
 TOKEN_FIELD = "form_token"  # noqa: S105  a name
 NEXT_FIELD = "next"
 _PAGE_DIGITS = 6
@@ -41,6 +43,11 @@ def page_number(text: str) -> int:
     """Returns the number of a page in a query; 1 for what is no number."""
     digits = text[:_PAGE_DIGITS]
     return max(1, int(digits)) if digits.isascii() and digits.isdecimal() else 1
+
+
+def chosen_name(text: str) -> str:
+    """Returns the name of a rule or user that was chosen; empty for what nothing can be called."""
+    return text if text.isprintable() and len(text) <= NAME_CHARACTERS else ""
 
 
 def own_path(path: str) -> str:

@@ -8,6 +8,7 @@ from gateway.store.review_list import DecidedResult, TimeToDecision, WaitingResu
 from gateway.store.review_rates import Dimension, Rate, review_rates
 from gateway.web.context import WebContext
 from gateway.web.decision_endpoints import review_path
+from gateway.web.forms import chosen_name
 from gateway.web.result_files import preview
 from gateway.web.stored_reasons import told_summary
 from gateway.web.study_titles import StudyTitle
@@ -21,8 +22,6 @@ PERIODS = ("4", "12", "52", "")
 DEFAULT_PERIOD = "12"
 _TIMED_DAYS = 90
 _DAY = 86_400.0
-# Names of rules and users are shorter.
-_MOST_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +162,7 @@ def waiting_page(context: WebContext, *, rule: str, page: int) -> WaitingPage:
     Raises:
         ResourceError: The database fails, here and in what follows.
     """
-    shown_rule = _chosen(rule)
+    shown_rule = chosen_name(rule)
     review = context.review_list
     total = review.count_waiting(shown_rule) if shown_rule else context.waiting_count.count()
     shown_page = max(1, min(page, _pages(total)))
@@ -183,7 +182,7 @@ def waiting_page(context: WebContext, *, rule: str, page: int) -> WaitingPage:
 
 def decided_page(context: WebContext, *, rule: str, who: str, page: int) -> DecidedPage:
     """Returns a page of the decisions that hold, the newest first."""
-    shown_rule, shown_who = _chosen(rule), _chosen(who)
+    shown_rule, shown_who = chosen_name(rule), chosen_name(who)
     offset = (page - 1) * PAGE_RESULTS
     review = context.review_list
     found = review.decided(shown_rule, shown_who, limit=PAGE_RESULTS + 1, offset=offset)
@@ -202,7 +201,7 @@ def decided_page(context: WebContext, *, rule: str, who: str, page: int) -> Deci
 
 def rates_page(context: WebContext, *, period: str, rule: str) -> RatesPage:
     """Returns the rates of a period."""
-    shown_rule, weeks = _chosen(rule), _weeks_of(period)
+    shown_rule, weeks = chosen_name(rule), _weeks_of(period)
     found = review_rates(context.database, now=time.time(), n_weeks=weeks, rule=shown_rule)
     total = found[Dimension.ALL]
     return RatesPage(
@@ -225,7 +224,7 @@ def rates_page(context: WebContext, *, period: str, rule: str) -> RatesPage:
 def all_rates(context: WebContext, *, period: str, rule: str) -> Iterable[Rate]:
     """Returns the rates of a period, all of them."""
     weeks = _weeks_of(period)
-    found = review_rates(context.database, now=time.time(), n_weeks=weeks, rule=_chosen(rule))
+    found = review_rates(context.database, now=time.time(), n_weeks=weeks, rule=chosen_name(rule))
     return [rate for rates in found.values() for rate in rates]
 
 
@@ -272,11 +271,6 @@ def _name(context: WebContext, rate: Rate) -> str:
         year, _, week = rate.value.partition("-W")
         return Message("rates.week_name", year=year, week=int(week))
     return rate.value
-
-
-def _chosen(text: str) -> str:
-    """Returns what a user has chosen in a list; empty for what can't be the name of anything."""
-    return text if text.isprintable() and len(text) <= _MOST_CHARACTERS else ""
 
 
 def _rules(context: WebContext, chosen: str) -> Sequence[str]:

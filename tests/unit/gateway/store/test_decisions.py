@@ -1,11 +1,13 @@
 """Tests that decisions, their events and their deliveries are stored together, and only once."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
+from gateway.store.counts_for_page_and_metrics import count_unqueued
 from gateway.store.database import Database
 from gateway.store.decision import DecisionKind, NewDecision, Parcel
 from gateway.store.decisions import EVENT_OF_DECISION, DecisionList
@@ -73,11 +75,11 @@ def test_a_decision_on_results_has_an_event_that_names_who_decided_and_why(
     assert (event.kind, event.who, event.detail) == (
         EventKind.RESULT_REJECTED,
         "eva",
-        "The spleen leaks.",
+        "decision 1",
     )
     assert (event.address, event.job_id) == ("192.0.2.7", JOB_ID)
     (decision,) = decisions.of_job(JOB_ID)
-    assert decision.at == event.at
+    assert (decision.at, decision.reason) == (event.at, "The spleen leaks.")
 
 
 def test_a_decision_form_about_results_that_is_sent_again_decides_once(
@@ -195,6 +197,44 @@ def test_decisions_of_people_belong_to_the_results_that_were_shown(
     jobs.begin(JOB_ID, 2, "host-1")
     jobs.succeed(JOB_ID, [SEG])
     assert held.decide(replace(ACCEPT, form="a2", run=2))
+
+
+def test_a_job_is_not_segmented_again_before_the_note_about_its_results_is_delivered(
+    held: DecisionList, database: Database
+) -> None:
+    held.decide(replace(ACCEPT, kind=DecisionKind.RELEASED, reason="It is a variant."))
+    assert follow(held, ACCEPT, DecisionKind.WITHDRAWN, "w1")
+    jobs, all_deliveries = JobList(database), DeliveryList(database)
+    for number in (0, 2):
+        assert not jobs.retry(JOB_ID, "anna")
+        delivery = all_deliveries.delivery(JOB_ID, "pacs", number)
+        assert delivery is not None
+        assert all_deliveries.delivered(delivery)
+    assert jobs.retry(JOB_ID, "anna")
+
+
+def test_a_decision_is_delivered_after_the_results_that_it_is_about(
+    decisions: DecisionList, database: Database
+) -> None:
+    decisions.decide(REJECT)
+    all_deliveries = DeliveryList(database)
+    waiting = [(each.destination, each.decision_id) for each in all_deliveries.unqueued()]
+    assert waiting == [("pacs", 0), ("second", 0)]
+    results_to_pacs, *_ = all_deliveries.unqueued()
+    assert all_deliveries.delivered(results_to_pacs)
+    waiting = [(each.destination, each.decision_id) for each in all_deliveries.unqueued()]
+    assert waiting == [("second", 0), ("pacs", 1)]
+
+
+def test_a_decision_that_waits_for_its_results_is_no_fault_of_the_dispatcher(
+    decisions: DecisionList, database: Database
+) -> None:
+    all_deliveries = DeliveryList(database)
+    for delivery in all_deliveries.unqueued():
+        all_deliveries.enqueued(delivery)
+    decisions.decide(REJECT)
+    assert ("pacs", 1) in deliveries(database)
+    assert count_unqueued(database, before=time.time() + 1) == 0
 
 
 def test_the_decisions_on_results_of_a_deleted_history_are_deleted(
