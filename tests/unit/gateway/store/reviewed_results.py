@@ -9,6 +9,7 @@ from sqlalchemy import update
 from gateway.store.database import Database
 from gateway.store.decision import DecisionKind, NewDecision
 from gateway.store.decisions import DecisionList
+from gateway.store.deliveries import DeliveryList
 from gateway.store.job import Destinations, Judgement, KeptResult, NewJob
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy
@@ -80,6 +81,13 @@ class ReviewedResults:
         with self.database.transaction() as connection:
             of_form = DECISIONS.c.form == new.form
             connection.execute(update(DECISIONS).where(of_form).values(at=at))
+
+    def deliver(self, job_id: str) -> None:
+        """Delivers what is open of a job: its results, then the decisions on them."""
+        deliveries = DeliveryList(self.database)
+        while waiting := [each for each in deliveries.unqueued() if each.job_id == job_id]:
+            for delivery in waiting:
+                assert deliveries.delivered(delivery)
 
 
 def _new_job(job_id: str, study: str, rule: str) -> NewJob:

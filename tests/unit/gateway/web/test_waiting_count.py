@@ -27,6 +27,7 @@ def test_the_number_follows_results_decisions_withdrawals_and_new_runs(
     results.decide("b", DecisionKind.RELEASED)
     assert waiting.count() == 1
     results.decide("b", DecisionKind.WITHDRAWN)
+    results.deliver("b")
     assert JobList(database).retry("b", "eva")
     assert waiting.count() == 1
     results.run("b", Verdict.REJECT)
