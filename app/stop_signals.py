@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from totalmap.engine.memory_reservation import remove_reservations
-from totalmap.temporary_folders import remove_temporary_folders
+from totalmap.temporary_folders import creation_lock, remove_temporary_folders
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -55,6 +55,7 @@ def _wait(stop: Callable[[str], int | None], done: threading.Event) -> None:
             continue
         status = stop(signal.Signals(received.si_signo).name)
         if status is not None:
-            remove_temporary_folders()
-            remove_reservations()
-            os._exit(status)  # the main thread may be inside C++ code
+            with creation_lock:
+                remove_temporary_folders()
+                remove_reservations()
+                os._exit(status)  # the main thread may be inside C++ code

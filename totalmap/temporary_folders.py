@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from totalmap.errors import ResourceError
 
 # os._exit runs no `finally`; app/stop_signals.py removes these folders before it.
 _existing: set[Path] = set()
+# Held while a temporary file is made and put on record. Who ends the process takes it and keeps it,
+# so that no other thread makes a file that nobody removes.
+creation_lock = threading.RLock()
 
 
 @contextmanager
@@ -20,13 +24,14 @@ def temporary_folder() -> Iterator[Path]:
         ResourceError: The folder can't be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix="totalmap-"))
+        with creation_lock:
+            folder = Path(tempfile.mkdtemp(prefix="totalmap-"))
+            _existing.add(folder)
     except OSError as error:
         raise ResourceError(
             f"no temporary folder can be made ({error.strerror}): "
             "free space there, or name another place in TMPDIR"
         ) from error
-    _existing.add(folder)
     try:
         yield folder
     finally:

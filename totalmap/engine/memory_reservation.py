@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import TextIO
 
 from totalmap.machine_limits import available_bytes, used_bytes
+from totalmap.temporary_folders import creation_lock
 
 _FOLDER = "totalmap-memory-{user}"
 _LOCK = "lock"
 _SUFFIX, _NEW_SUFFIX = ".reserved", ".new"
 _ONLY_OWNER = 0o700
 _numbers = count()
-# os._exit runs no `finally`; app/stop_signals.py removes these files before it.
+# os._exit runs no `finally`; app/stop_signals.py removes what these name before it.
 _own_files: set[Path] = set()
+_used_folders: set[Path] = set()
+_locked_folders: set[Path] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,14 @@ def one_at_a_time() -> Iterator[None]:
     """Lets only one process of this user decide whether its memory is free, and reserve it."""
     with ExitStack() as held:
         with suppress(OSError):  # without a lock nothing is reserved either
-            while (folder := _folder()) is not None:
+            while (folder := _made_folder()) is not None:
                 with suppress(FileNotFoundError):  # the last run has just removed the folder
                     held.callback(_remove_if_unused, folder)
                     lock = held.enter_context((folder / _LOCK).open("w"))
                     _lock(lock)
                     if _is_still_there(folder / _LOCK, lock):
+                        _locked_folders.add(folder)
+                        held.callback(_locked_folders.discard, folder)
                         break
         yield
 
@@ -86,7 +91,7 @@ def one_at_a_time() -> Iterator[None]:
 def reserved(n_bytes: int) -> Iterator[None]:
     """Reserves memory for this process while the block runs; called in `one_at_a_time`."""
     with ExitStack() as held:
-        folder = _folder()
+        folder = _made_folder()
         with suppress(OSError):  # the disk may be full
             if folder is not None:
                 _reserve(n_bytes, folder, held)
@@ -99,9 +104,10 @@ def _reserve(n_bytes: int, folder: Path, held: ExitStack) -> None:
     )
     file = folder / f"{wanted.pid}-{next(_numbers)}{_SUFFIX}"
     new = file.with_suffix(_NEW_SUFFIX)
-    _own_files.add(file)
     held.callback(_remove, file)
-    opened = held.enter_context(new.open("w", encoding="ascii"))
+    with creation_lock:
+        _own_files.add(file)
+        opened = held.enter_context(new.open("w", encoding="ascii"))
     _lock(opened)
     json.dump(asdict(wanted), opened)
     opened.flush()
@@ -109,9 +115,18 @@ def _reserve(n_bytes: int, folder: Path, held: ExitStack) -> None:
 
 
 def remove_reservations() -> None:
-    """Removes the reservations of this process, which is about to end."""
+    """Removes the reservations of this process, which is about to end, and an unused folder.
+
+    It may hold the lock itself, since another of its threads may be about to reserve memory.
+    """
     for file in tuple(_own_files):
         _remove(file)
+    for folder in tuple(_used_folders):
+        if folder in _locked_folders:
+            with suppress(OSError):
+                _remove_empty(folder)
+        else:
+            _remove_if_unused(folder)
 
 
 def _remove(file: Path) -> None:
@@ -126,9 +141,15 @@ def _remove_if_unused(folder: Path) -> None:
     """Removes the folder after the last reservation, so that no run leaves anything behind."""
     with suppress(OSError), (folder / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if another run decides now
-        if [file.name for file in folder.iterdir()] == [_LOCK]:
-            (folder / _LOCK).unlink()
-            folder.rmdir()
+        _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes the folder, whose lock this process holds, if nothing but the lock is in it."""
+    if [file.name for file in folder.iterdir()] == [_LOCK]:
+        (folder / _LOCK).unlink()
+        folder.rmdir()
+        _used_folders.discard(folder)
 
 
 def _is_still_there(path: Path, opened: TextIO) -> bool:
@@ -143,11 +164,25 @@ def _lock(opened: TextIO) -> None:
     fcntl.flock(opened, fcntl.LOCK_EX)
 
 
-def _folder() -> Path | None:
+def _made_folder() -> Path | None:
     """Returns the folder of the reservations; None: there is none that only this user can write."""
-    folder = Path(tempfile.gettempdir()) / _FOLDER.format(user=os.geteuid())
+    with suppress(OSError), creation_lock:
+        _path_of_folder().mkdir(mode=_ONLY_OWNER, exist_ok=True)
+        folder = _folder()
+        if folder is not None:
+            _used_folders.add(folder)
+        return folder
+    return None
+
+
+def _path_of_folder() -> Path:
+    return Path(tempfile.gettempdir()) / _FOLDER.format(user=os.geteuid())
+
+
+def _folder() -> Path | None:
+    """Returns the folder of the reservations, if it is there and only this user can write it."""
+    folder = _path_of_folder()
     with suppress(OSError):
-        folder.mkdir(mode=_ONLY_OWNER, exist_ok=True)
         found = folder.lstat()
         is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == _ONLY_OWNER
         if is_private and found.st_uid == os.geteuid() and os.access(folder, os.W_OK):

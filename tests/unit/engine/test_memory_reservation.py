@@ -71,6 +71,20 @@ def test_a_process_that_ends_at_once_removes_its_memory_reservations_first(folde
     assert not list(folder.iterdir())
 
 
+def test_a_process_that_ends_while_it_decides_about_memory_leaves_no_folder(folder: Path) -> None:
+    with one_at_a_time():
+        assert list(folder.glob("*/lock"))
+        remove_reservations()
+        assert not list(folder.iterdir())
+    assert not list(folder.iterdir())
+
+
+def test_looking_for_the_memory_reservations_of_others_makes_no_folder(folder: Path) -> None:
+    assert other_reservations() == []
+    wait_for_others()
+    assert not list(folder.iterdir())
+
+
 def test_the_folder_of_memory_reservations_stays_while_another_process_holds_memory(
     folder: Path,
 ) -> None:
