@@ -26,7 +26,7 @@ from totalmap.run_log import SilentObserver
 from totalmap.settings import Variant
 
 AXIAL_SPEC = SeriesSpec(
-    rows=128, columns=128, n_slices=60, pixel_spacing_mm=(3.2, 3.3), slice_spacing_mm=2.5
+    rows=96, columns=112, n_slices=60, pixel_spacing_mm=(3.2, 3.3), slice_spacing_mm=2.5
 )
 CORONAL_SPEC = SeriesSpec(
     rows=72,

@@ -27,7 +27,7 @@ PIXELS = 128
 TRUNK = SeriesSpec(
     rows=PIXELS,
     columns=PIXELS,
-    n_slices=160,
+    n_slices=80,
     pixel_spacing_mm=(FIELD_OF_VIEW_MM / PIXELS, FIELD_OF_VIEW_MM / PIXELS),
 )
 

@@ -16,7 +16,7 @@ from totalmap.errors import InputError
 from totalmap.settings import Arithmetic, Variant
 
 TASK = load_task("total", Variant.FAST)
-SPEC = SeriesSpec(rows=192, columns=192, n_slices=110, pixel_spacing_mm=(2.2, 2.2))
+SPEC = SeriesSpec(rows=192, columns=192, n_slices=80, pixel_spacing_mm=(2.2, 2.2))
 
 
 def test_the_bf16_measurement_computes_dice_for_each_label_with_enough_voxels() -> None:
