@@ -103,7 +103,7 @@ def build_finder(folder: Path, task: Task, label: int, bone_label: int = 0) -> P
             weight[0, -1, 1, 1, 1] = 1.0  # passes the image on, past what is below
 
     (model,) = task.models
-    _write(folder, task, model, _finder_configuration(), aim)
+    _write(folder, task, model, _finder_configuration(_patch_size(task)), aim)
     adopt(folder, source="made by hand for tests", licence="Apache-2.0")
     return folder
 
@@ -113,9 +113,14 @@ def build_walk(folder: Path, task: Task) -> Path:
     for rough, next_one in pairwise(task.chain):
         assert next_one.crop is not None
         build_finder(folder, rough, next_one.crop.labels[0])
-    is_fine = 0 < min(task.spacing_mm) < 1.5  # few tiles for many voxels
     whole = load_task(task.name, task.variant)  # TotalSegmentator wants all folders of a task
-    return build_task(folder, whole, patch_size=(64, 64, 64) if is_fine else (32, 32, 32))
+    return build_task(folder, whole, patch_size=_patch_size(task))
+
+
+def _patch_size(task: Task) -> Size:
+    """Returns a patch with which the small volumes of the tests have few tiles, but several."""
+    is_fine = 0 < min(task.spacing_mm) < 1.5
+    return (64, 64, 64) if is_fine else (32, 32, 32)
 
 
 def build_boxes(folder: Path, task: Task) -> Path:
@@ -258,7 +263,7 @@ def _random_configuration(
     }
 
 
-def _finder_configuration() -> dict[str, object]:
+def _finder_configuration(patch_size: Size) -> dict[str, object]:
     arguments: dict[str, Any] = {
         "n_stages": 2,
         "features_per_stage": [1, 1],
@@ -276,7 +281,7 @@ def _finder_configuration() -> dict[str, object]:
         "nonlin_kwargs": None,
     }
     return {
-        "patch_size": [32, 32, 32],
+        "patch_size": list(patch_size),
         "architecture": {
             "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
             "arch_kwargs": arguments,
