@@ -47,8 +47,9 @@ def structure_set(
     header.StructureSetDate, header.StructureSetTime = header.ContentDate, header.ContentTime
     del header.ContentDate, header.ContentTime
     header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
+    network = algorithm_identification(segmentation)
     header.StructureSetROISequence = [
-        _roi(segmentation, settings.results.rtstruct_names, number, structure)
+        _roi(segmentation, network, settings.results.rtstruct_names, number, structure)
         for number, structure in numbered(structures)
     ]
     if any(structure_code(structure.name).is_private for structure in structures):
@@ -93,7 +94,11 @@ def _frame_of_reference(volume: Volume) -> Dataset:
 
 
 def _roi(
-    segmentation: Segmentation, naming: RoiNames, number: int, structure: Structure
+    segmentation: Segmentation,
+    network: Dataset,
+    naming: RoiNames,
+    number: int,
+    structure: Structure,
 ) -> Dataset:
     """Returns the item of Structure Set ROI Sequence (PS3.3 C.8.8.5) of a structure."""
     roi = Dataset()
@@ -105,7 +110,7 @@ def _roi(
     roi.ROIDescription = structure.name
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
-    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
+    roi.ROIDerivationAlgorithmIdentificationSequence = [network]
     return roi
 
 
