@@ -47,9 +47,8 @@ def structure_set(
     header.StructureSetDate, header.StructureSetTime = header.ContentDate, header.ContentTime
     del header.ContentDate, header.ContentTime
     header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
-    network = algorithm_identification(segmentation)
     header.StructureSetROISequence = [
-        _roi(segmentation, network, settings.results.rtstruct_names, number, structure)
+        _roi(segmentation, settings.results.rtstruct_names, number, structure)
         for number, structure in numbered(structures)
     ]
     if any(structure_code(structure.name).is_private for structure in structures):
@@ -94,11 +93,7 @@ def _frame_of_reference(volume: Volume) -> Dataset:
 
 
 def _roi(
-    segmentation: Segmentation,
-    network: Dataset,
-    naming: RoiNames,
-    number: int,
-    structure: Structure,
+    segmentation: Segmentation, naming: RoiNames, number: int, structure: Structure
 ) -> Dataset:
     """Returns the item of Structure Set ROI Sequence (PS3.3 C.8.8.5) of a structure."""
     roi = Dataset()
@@ -110,7 +105,7 @@ def _roi(
     roi.ROIDescription = structure.name
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
-    roi.ROIDerivationAlgorithmIdentificationSequence = [network]
+    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
     return roi
 
 
