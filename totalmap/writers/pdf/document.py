@@ -108,6 +108,9 @@ def _drawable(identity: Identity, texts: Texts) -> Identity:
     return Identity(facts=facts, line=" · ".join(parts))
 
 
+_Column = Sequence[str | Row]
+
+
 class _Layout:
     """Draws the document from top to bottom, and begins another sheet where one is full."""
 
@@ -158,7 +161,7 @@ class _Layout:
         if not tables:
             self._paragraph(texts("found.none"), _BODY, BLACK)
         self._top += 4
-        for columns in _in_columns(tables, int((_BOTTOM - self._top) / _ROW)):
+        for columns in _in_columns(tables, int((_BOTTOM - self._top) / _ROW), texts):
             if self._top > _BOTTOM - _ROW:
                 self._next_sheet()
             top = self._top
@@ -270,7 +273,7 @@ class _Layout:
             self._volume(left + width, baseline, row, _BODY)
         self._top += (of_column + 1) * _LEADING
 
-    def _column(self, left: float, top: float, width: float, lines: Sequence[str | Row]) -> None:
+    def _column(self, left: float, top: float, width: float, lines: _Column) -> None:
         sheets, texts = self.sheets, self._texts
         sd = left + width - 40
         mean, volume = sd - 26, sd - 54
@@ -342,9 +345,25 @@ class _Layout:
 
 
 def _in_columns(
-    tables: Sequence[SystemTable], longest: int
-) -> Iterable[Sequence[Sequence[str | Row]]]:
-    """Yields the columns of each sheet: names of systems, rows, and "" for space between."""
+    tables: Sequence[SystemTable], longest: int, texts: Texts
+) -> Iterable[Sequence[_Column]]:
+    """Yields the columns of each sheet, of nearly the same length on as few sheets as possible."""
+    columns = _columns(tables, longest, texts)
+    most = -(-len(columns) // _COLUMNS) * _COLUMNS
+    for rows in range(sum(map(len, columns)) // most, longest):
+        shorter = _columns(tables, rows, texts)
+        if len(shorter) <= most:
+            columns = shorter
+            break
+    for first in range(0, len(columns), _COLUMNS):
+        yield columns[first : first + _COLUMNS]
+
+
+def _columns(tables: Sequence[SystemTable], longest: int, texts: Texts) -> list[_Column]:
+    """Returns columns: names of systems, rows, and "" for space between systems.
+
+    A system that goes on in the next column has its name there, too.
+    """
     columns: list[list[str | Row]] = [[]]
     for table in tables:
         lines: list[str | Row] = [table.name, *table.rows]
@@ -355,10 +374,11 @@ def _in_columns(
             needed = 3 if line == table.name and number < len(lines) - 1 else 1
             if len(columns[-1]) + needed > longest:
                 columns.append([])
+                if isinstance(line, Row):
+                    columns[-1].append(texts("legend.continued", system=table.name))
             if columns[-1] or line:
                 columns[-1].append(line)
-    for first in range(0, len(columns), _COLUMNS):
-        yield columns[first : first + _COLUMNS]
+    return list(columns)
 
 
 def _width(words: str, *, bold: bool = False) -> float:

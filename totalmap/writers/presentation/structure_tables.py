@@ -26,6 +26,7 @@ _ORDER = (
 
 _LEFT_LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left")
 _RIGHT_LOBES = ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right")
+_LOBES: Mapping[str, tuple[str, ...]] = {"lung_right": _RIGHT_LOBES, "lung_left": _LEFT_LOBES}
 # Organs that TotalSegmentator gives in parts. There is a total if all parts were found.
 _TOTALS: Mapping[str, tuple[BodySystem, tuple[str, ...]]] = {
     "liver": (BodySystem.DIGESTIVE, tuple(f"liver_segment_{n}" for n in range(1, 9))),
@@ -35,10 +36,10 @@ _TOTALS: Mapping[str, tuple[BodySystem, tuple[str, ...]]] = {
         ("adrenal_gland_right", "adrenal_gland_left"),
     ),
     "lungs": (BodySystem.RESPIRATORY, (*_RIGHT_LOBES, *_LEFT_LOBES)),
-    "lung_right": (BodySystem.RESPIRATORY, _RIGHT_LOBES),
-    "lung_left": (BodySystem.RESPIRATORY, _LEFT_LOBES),
+    **{side: (BodySystem.RESPIRATORY, lobes) for side, lobes in _LOBES.items()},
 }
-# The volumes that page 1 names, if they were found: totals, or else single structures.
+# The volumes that page 1 names, if they were found: totals, or else single structures. Of a lung
+# without a total, the lobes that were found are named.
 _KEY_VOLUMES = (
     *("lungs", "lung_right", "lung_left", "liver", "spleen", "pancreas", "kidneys"),
     *("kidney_right", "kidney_left", "adrenal_glands", "heart", "urinary_bladder", "prostate"),
@@ -106,8 +107,10 @@ def key_volumes(segmentation: Segmentation, texts: Texts) -> tuple[Row, ...]:
         total = _total(found, name, texts)
         if total is not None:
             rows.append(total)
-        elif name in by_name:
-            rows.append(structure_row(by_name[name], segmentation, texts))
+            continue
+        parts = _LOBES.get(name, (name,))
+        of_parts = (by_name[part] for part in parts if part in by_name)
+        rows += [structure_row(one, segmentation, texts) for one in of_parts]
     return tuple(rows)
 
 

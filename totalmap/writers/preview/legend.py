@@ -28,10 +28,17 @@ _MOST_COLUMNS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegendLine:
-    """A line of the legend: the name of a body system, a structure, or space between systems."""
+    """A line of the legend: the name of a body system, a structure, or space between systems.
+
+    Attributes:
+        heading: The name of a system.
+        row: A structure, or a total.
+        is_continued: Whether the name stands above the rest of its structures.
+    """
 
     heading: str = ""
     row: Row | None = None
+    is_continued: bool = False
 
 
 Column = Sequence[LegendLine]
@@ -48,12 +55,19 @@ def legend_lines(tables: Iterable[SystemTable]) -> tuple[LegendLine, ...]:
 
 
 def legend_columns(lines: Sequence[LegendLine], rows: int) -> list[Column]:
-    """Returns the lines as columns of a number of rows; none ends with the name of a system."""
+    """Returns the lines as columns of a number of rows; none ends with the name of a system.
+
+    A system that goes on in the next column has its name there, too.
+    """
     longest = max(rows, 2)
     columns: list[list[LegendLine]] = [[]]
+    system = ""
     for line in lines:
+        system = line.heading or system
         if len(columns[-1]) == longest:
             moved = [columns[-1].pop()] if columns[-1][-1].heading else []
+            if line.row and not moved:
+                moved = [LegendLine(heading=system, is_continued=True)]
             columns.append(moved)
         if columns[-1] or line.heading or line.row:
             columns[-1].append(line)
@@ -100,7 +114,10 @@ def draw_column(canvas: Canvas, box: Box, column: Column, texts: Texts, row: int
             _draw_row(canvas, box, top + row // 2 + 1, line.row, size)
         elif line.heading:
             bottom = top + row - 4
-            canvas.text((box.left, bottom), line.heading, heading, TEXT, "ls", bold=True)
+            words = line.heading
+            if line.is_continued:
+                words = texts("legend.continued", system=words)
+            canvas.text((box.left, bottom), words, heading, TEXT, "ls", bold=True)
             unit = texts("legend.volume")
             canvas.text((box.right - _NOTE, bottom), unit, SMALL_TEXT, MUTED, "rs")
             canvas.line(box.left, box.right, top + row)

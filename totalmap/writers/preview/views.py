@@ -44,6 +44,8 @@ _ARRANGEMENTS = (
     ((CORONAL, AXIAL), (SAGITTAL,)),
 )
 _CAPTION = 24
+_LINE = 20  # of a caption above the letter of a view: side by side, they would not always fit
+_LETTER = 14  # half the width of such a letter, with a gap
 # For the letters beside a picture, so that none lies on it.
 _SIDE, _BELOW = 22, 22
 _GAP = 12
@@ -116,16 +118,16 @@ def draw_three_views(canvas: Canvas, box: Box, scene: Scene) -> None:
     size_mm = scene.positions.region.size_mm
     arrangement = max(_ARRANGEMENTS, key=lambda rows: _drawn_area(rows, size_mm, box))
     top = box.top
-    for row, scale in zip(arrangement, _row_scales(arrangement, size_mm, box), strict=True):
+    for row, scale in zip(arrangement, _view_scales(arrangement, size_mm, box), strict=True):
         left, below = box.left, top
         for view in row:
             position_mm = scene.positions.positions_mm[view.through]
             pixels = scene.picture(view, position_mm, scale)
             width = pixels.shape[1] + 2 * _SIDE
             words = _caption(scene, view, position_mm)
-            size = fitting_size([words], BODY_TEXT, width // 2 - 12)
+            size = fitting_size([words], BODY_TEXT, width - _SIDE)
             canvas.text((left + _SIDE, top), words, size, MUTED)
-            picture = canvas.picture((left + _SIDE, top + _CAPTION), pixels)
+            picture = canvas.picture((left + _SIDE, top + _LINE + _CAPTION), pixels)
             _draw_letters(canvas, picture, view)
             canvas.scale_bar(picture, scale)
             left, below = left + width + _GAP, picture.bottom + _BELOW + _GAP
@@ -156,6 +158,11 @@ def _draw_letters(canvas: Canvas, box: Box, view: View) -> None:
         canvas.text(place, letter, BODY_TEXT, TEXT, anchor, bold=True)
 
 
+def _view_scales(rows: Sequence[Sequence[View]], size_mm: Millimetres, box: Box) -> list[float]:
+    """Returns the scales of rows of views whose captions have a line of their own."""
+    return _row_scales(rows, size_mm, box._replace(bottom=box.bottom - len(rows) * _LINE))
+
+
 def _row_scales(rows: Sequence[Sequence[View]], size_mm: Millimetres, box: Box) -> list[float]:
     """Returns the scale of each row, in pixels per mm, at which all rows fit into a box."""
     widest = [
@@ -174,7 +181,7 @@ def _drawn_area(rows: Sequence[Sequence[View]], size_mm: Millimetres, box: Box) 
     return float(
         sum(
             scale**2 * size_mm[view.across] * size_mm[view.down]
-            for row, scale in zip(rows, _row_scales(rows, size_mm, box), strict=True)
+            for row, scale in zip(rows, _view_scales(rows, size_mm, box), strict=True)
             for view in row
         )
     )
@@ -210,7 +217,7 @@ def draw_axial_views(canvas: Canvas, box: Box, scene: Scene) -> None:
         image = scene.image_number(AXIAL, position_mm)
         if image is not None:
             words = scene.texts("view.image", image=image)
-            size = fitting_size([words], BODY_TEXT, pixels.shape[1] // 2 - 10)
+            size = fitting_size([words], BODY_TEXT, pixels.shape[1] // 2 - _LETTER)
             canvas.text((left, top - 4), words, size, MUTED, "lb")
         if number == 0:
             canvas.scale_bar(picture, scale)

@@ -6,7 +6,7 @@ from functools import partial
 import pydicom
 from highdicom.sr import (
     DeviceObserverIdentifyingAttributes,
-    MeasurementReport,
+    LanguageOfContentItemAndDescendants,
     ObservationContext,
     ObserverContext,
 )
@@ -22,7 +22,12 @@ from totalmap.structures import MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
-from totalmap.writers.dicom.content_items import separate_containers
+from totalmap.writers.dicom.content_items import (
+    Relationship,
+    code_content,
+    container,
+    separate_containers,
+)
 from totalmap.writers.dicom.header import (
     ObjectKind,
     derived_header,
@@ -41,6 +46,11 @@ KIND = ObjectKind(
     name=ResultKind.SR, sop_class=Comprehensive3DSRStorage, modality="SR", title="measurements"
 )
 
+# Concepts of TID 1500, CID 7021 and CID 5000.
+_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
+_LANGUAGE = Code("en-US", "RFC5646", "English (United States)")
+_PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
+_IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
 _DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
 # CID 100 Quantitative Diagnostic Imaging Procedures.
 _PROCEDURES = {
@@ -85,18 +95,22 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, segments.values())]
     if segmentation.assessment is not None or any(map(_needs_private_code, found)):
         report.CodingSchemeIdentificationSequence = [private_scheme()]
-    (content,) = MeasurementReport(
-        observation_context=_observer(),
-        procedure_reported=_PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE),
-        imaging_measurements=[
-            measurement_group(segmentation, settings, measured, segments.get(measured.structure))
-            for measured in found
-        ],
-    )
+    groups = [
+        measurement_group(segmentation, settings, measured, segments.get(measured.structure))
+        for measured in found
+    ]
+    procedure = _PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE)
+    items = [
+        *LanguageOfContentItemAndDescendants(_LANGUAGE),
+        *_observer(),
+        code_content(_PROCEDURE_REPORTED, procedure, Relationship.CONCEPT_MODIFIER),
+        container(_IMAGING_MEASUREMENTS, groups),
+    ]
     if segmentation.assessment is not None:
-        content.ContentSequence.append(evaluations(segmentation.assessment))
-    separate_containers(content)
-    report.update(content)
+        items.append(evaluations(segmentation.assessment))
+    for item in items:
+        separate_containers(item)
+    report.update(container(_TITLE, items, template="1500", relationship=None))
     return report
 
 

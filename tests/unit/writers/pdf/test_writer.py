@@ -103,6 +103,7 @@ def test_pdf_of_117_structures_has_three_pages_with_every_structure(crowded: Seg
     names = {"Gallbladder", "Left rib 12", "Vertebra C1", "Right iliopsoas muscle"}
     assert names <= set(document.words)
     assert "PHANTOM, TOTALMAP" in document.words
+    assert "Bones (continued)" in document.words
 
 
 def test_every_page_of_a_pdf_has_the_verdict_since_one_may_be_printed_alone(

@@ -260,3 +260,13 @@ def test_letters_of_directions_stand_outside_of_the_views_of_the_preview(
     page = drawn_pages(true_segmentation, SETTINGS)[0]
     for letter, count in (("R", 2), ("L", 2), ("H", 2), ("F", 2), ("A", 2), ("P", 2)):
         assert page.words.count(letter) == count
+
+
+def test_the_preview_names_the_lobes_of_a_lung_of_which_a_lobe_was_not_found(
+    crowded: Segmentation,
+) -> None:
+    (missing,) = (one.label for one in TASK.structures if one.name == "lung_upper_lobe_right")
+    labels = np.where(crowded.labels == missing, 0, crowded.labels)
+    names = [row.name for row in key_volumes(replace(crowded, labels=labels), ENGLISH)]
+    assert names[:2] == ["Right middle lobe of lung", "Right lower lobe of lung"]
+    assert names[2] == "Left lung, total"
