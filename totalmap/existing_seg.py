@@ -94,7 +94,7 @@ def read_referenced_series(paths: Sequence[Path]) -> frozenset[str]:
     """
     headers = []
     for number, path in enumerate(paths, start=1):
-        with _errors_naming_seg(number, len(paths)):
+        with errors_naming_seg(number, len(paths)):
             headers.append(pydicom.dcmread(path, specific_tags=[_REFERENCES]))
     return referenced_series(headers)
 
@@ -133,7 +133,7 @@ def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
     most = sum(len(seg.header.SegmentSequence) for seg in segs)
     labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
     for number, seg in enumerate(segs, start=1):
-        with _errors_naming_seg(number, len(segs)):
+        with errors_naming_seg(number, len(segs)):
             _paint(seg, geometry, numbers, labels)
     return SegLabels(labels=labels, numbers=numbers)
 
@@ -223,7 +223,7 @@ def _normal_names() -> dict[tuple[str, ...], str]:
 
 
 @contextmanager
-def _errors_naming_seg(number: int, of: int) -> Iterator[None]:
+def errors_naming_seg(number: int, of: int) -> Iterator[None]:
     """Turns errors of reading a SEG into InputErrors that name it by its number.
 
     pydicom raises many kinds of errors for damaged files.
@@ -254,7 +254,7 @@ def _read(path: Path, number: int, of: int) -> ExistingSeg:
     Raises:
         InputError: Pixels are missing, or the file is damaged.
     """
-    with _errors_naming_seg(number, of), path.open("rb") as file:
+    with errors_naming_seg(number, of), path.open("rb") as file:
         seg, element = read_all(file, max_items=MAX_ITEMS)
         _require_attributes(seg)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))

@@ -21,6 +21,8 @@ _WARNINGS = {
 # Who made a result: the networks alone, or a person who corrected it.
 _MAKERS = ("AI", "AI, corrected")
 _VERIFIED = "verified"
+# The Segment Algorithm Name of a demo model.
+DEMO_ALGORITHM = "TotalMAP demo model (not for patients)"
 _DEMO_MODEL = " DEMO MODEL (not for patients)"
 
 # The characters that values of the VRs SH and ST hold (PS3.5 6.2).
@@ -69,7 +71,7 @@ def device_uid() -> str:
 def algorithm_name(segmentation: Segmentation) -> str:
     """Returns a Segment Algorithm Name; a demo model is not called TotalSegmentator."""
     if is_demo(segmentation):
-        return "TotalMAP demo model (not for patients)"
+        return DEMO_ALGORITHM
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
 
 
