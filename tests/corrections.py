@@ -30,6 +30,7 @@ SPEC = SeriesSpec(
     rows=24, columns=21, n_slices=12, slice_spacing_mm=12.0, pixel_spacing_mm=(17.5, 17.5)
 )
 REVIEWER = Reviewer(name="Eva Müller", at=1_796_336_116.0, reason="Liver.", uid_key="7")
+SETTINGS = Settings()
 ITKIMAGE2SEGIMAGE = Path(sys.executable).with_name("itkimage2segimage")
 Labels = NDArray[np.uint8]
 
@@ -61,8 +62,8 @@ class Reviewed:
 
 
 def reviewed_result(
-    folder: Path, spec: SeriesSpec = SPEC, settings: Settings = Settings()
-) -> Reviewed:  # noqa: B008
+    folder: Path, spec: SeriesSpec = SPEC, settings: Settings = SETTINGS
+) -> Reviewed:
     """Writes a series and the SEG of the labels that a perfect network would find in it."""
     series = write_series(folder / "study", 1, spec)
     segmentation = segmentation_of(series)
@@ -73,7 +74,7 @@ def reviewed_result(
 
 
 def edited(reviewed: Reviewed) -> Labels:
-    """Labels with a liver that lost its lower half, and a spleen that gained a neighbouring voxel."""
+    """Labels with a liver that lost half of its rows, and a spleen that gained a voxel of the kidney."""
     labels = reviewed.labels.copy()
     liver, spleen = reviewed.label("liver"), reviewed.label("spleen")
     rows = np.unique(np.nonzero(labels == liver)[1])

@@ -71,7 +71,7 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
         InputError: There is no SEG object.
     """
     files = sorted(result.rglob("*")) if result.is_dir() else [result]
-    found = tuple(path for path in files if path.is_file() and _is_seg(path))
+    found = tuple(path for path in files if path.is_file() and is_seg(path))
     if not found:
         raise InputError("the result holds no SEG object")
     return found
@@ -158,7 +158,8 @@ def structure_name(segment: Dataset) -> str:
     return label or f"segment {segment.SegmentNumber}"
 
 
-def _is_seg(path: Path) -> bool:
+def is_seg(path: Path) -> bool:
+    """Returns whether a file is a SEG object."""
     try:
         dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
     except (InvalidDicomError, EOFError):
