@@ -74,7 +74,7 @@ def reviewed_result(
 
 
 def edited(reviewed: Reviewed) -> Labels:
-    """Labels with a liver that lost half of its rows, and a spleen that gained a voxel of the kidney."""
+    """Labels with a liver without half of its rows, and a spleen with a voxel of the kidney."""
     labels = reviewed.labels.copy()
     liver, spleen = reviewed.label("liver"), reviewed.label("spleen")
     rows = np.unique(np.nonzero(labels == liver)[1])

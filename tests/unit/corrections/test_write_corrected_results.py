@@ -8,10 +8,13 @@ import pydicom
 import pytest
 
 from app.correction_documents import write_corrected_results
+from app.reproduce import reproduce
+from app.run_study import RunRequest
 from tests.corrections import REVIEWER, Reviewed, edited, labels_of, reviewed_result
 from tests.results import result_in
 from tests.validators import findings_of_dciodvfy
 from totalmap.corrections.write_corrected_results import WRITERS
+from totalmap.errors import InputError
 from totalmap.settings import ResultKind
 from totalmap.trace_result import trace
 
@@ -99,6 +102,25 @@ def test_trace_names_the_seg_before_each_correction(
     records = trace(result_in(twice, "seg.dcm")).origin.corrections
     assert records[0].predecessors == (str(pydicom.dcmread(seg).SOPInstanceUID),)
     assert records[1:] == trace(seg).origin.corrections
+
+
+def test_verify_compares_the_labels_of_a_corrected_seg_with_those_of_its_correction(
+    written: SimpleNamespace, tmp_path: Path
+) -> None:
+    seg = result_in(written.output, "seg.dcm")
+    request = RunRequest(
+        input_path=written.reviewed.series.folder,
+        output_folder=tmp_path,
+        models_folder=tmp_path,
+        settings_file=written.output.parent / "app.yaml",
+    )
+    assert reproduce(seg, request).is_same
+    changed = pydicom.dcmread(seg)
+    changed.PixelData = bytes(len(changed.PixelData))
+    changed.save_as(tmp_path / "changed.dcm")
+    assert not reproduce(tmp_path / "changed.dcm", request).is_same
+    with pytest.raises(InputError, match="verify its SEG"):
+        reproduce(result_in(written.output, "sr.dcm"), request)
 
 
 def test_every_kind_of_result_of_a_run_is_written_for_a_correction() -> None:
