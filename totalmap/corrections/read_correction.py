@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def correction_of(predecessor: Predecessor, labels: NDArray[np.integer]) -> Corr
     unknown = np.setdiff1d(labels, [0, *(one.label for one in predecessor.structures)])
     if unknown.size:
         raise InputError(f"the corrected label {unknown[0]} is no structure of the result")
-    edited: Labels = np.ascontiguousarray(labels, dtype=predecessor.labels.dtype)
+    edited = cast(Labels, np.ascontiguousarray(labels, dtype=predecessor.labels.dtype))
     if np.array_equal(edited, predecessor.labels):
         raise NothingCorrected("the corrected labels change nothing: they are those of the result")
     return _correction(predecessor, edited, ())

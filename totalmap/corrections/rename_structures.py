@@ -6,6 +6,7 @@ Voxels only ever change their name. A renaming is a mapping of labels, old to ne
 import re
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
+from typing import cast
 
 import numpy as np
 
@@ -48,8 +49,7 @@ def rename_structures(labels: Labels, renaming: Mapping[int, int]) -> Labels:
     highest = max(int(labels.max(initial=0)), *renaming, *renaming.values(), 0)
     table = np.arange(highest + 1, dtype=labels.dtype)
     table[list(renaming)] = list(renaming.values())
-    renamed: Labels = table[labels]
-    return renamed
+    return cast(Labels, table[labels])
 
 
 def move_name(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from totalmap.correction_history import AlgorithmType, PersonsCorrection
 from totalmap.corrections.predecessor import GEOMETRY
@@ -12,6 +13,7 @@ from totalmap.dicom.study import Study
 from totalmap.dicom.study_choice import choose_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import TotalMapError
+from totalmap.measure.label_statistics import Labels
 from totalmap.open_input import InputKind
 from totalmap.quality.assess import assess
 from totalmap.quality.suitability.assess_suitability import with_suitability
@@ -105,7 +107,8 @@ def corrected_segmentation(correction: Correction, reviewer: Reviewer) -> Segmen
         volume=replace(with_suitability(volume, origin.task), folder=predecessor.folder),
         labels=correction.labels,
         inference=InferenceLabels(
-            labels=to_canonical(on_grid, grid), affine_lps=canonical_affine_lps(grid)
+            labels=cast(Labels, to_canonical(on_grid, grid)),
+            affine_lps=canonical_affine_lps(grid),
         ),
         structures=predecessor.structures,
         models=tuple(
