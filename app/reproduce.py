@@ -1,17 +1,21 @@
 """Reproduces a result from its source and compares both."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
 from app.run_study import RunRequest, run_application
+from totalmap.corrections.predecessor import read_predecessor
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError, TotalMapError
+from totalmap.existing_seg import is_seg
 from totalmap.open_input import open_input
 from totalmap.origin_in_dicom import Origin
 from totalmap.run_log import Observer
@@ -60,6 +64,8 @@ def _reproduce(
     stopped: Callable[[TotalMapError], None] | None,
 ) -> Reproduction:
     old = trace(result)
+    if old.origin.corrections:
+        return _compare_correction(result, old, request)
     settings = request.load_settings()
     _require_source(old, request.input_path)
     hash_now = settings.fingerprint()
@@ -86,6 +92,28 @@ def _reproduce(
             folder / written.path for written in outcome.status.results if written.sop_instance_uid
         ]
         return Reproduction(differences=tuple(_differences(result, old, made)))
+
+
+def _compare_correction(result: Path, old: Trace, request: RunRequest) -> Reproduction:
+    """Compares the labels of a corrected SEG with their SHA-256; a person can't be run again.
+
+    Raises:
+        InputError: It is another object than a SEG, or the folder is not its source.
+    """
+    source = read_study(request.input_path)
+    _require_source(old, request.input_path)
+    if not is_seg(result):
+        raise InputError(f"{result} is of a correction: verify its SEG, which has the labels")
+    labels = read_predecessor([result], source).labels
+    digest = hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
+    if digest == old.origin.corrections[0].labels_sha256:
+        return Reproduction(differences=())
+    return Reproduction(
+        differences=(
+            f"the labels of {result.name} are not those of its correction: it was changed after it "
+            "was written",
+        )
+    )
 
 
 def _require_source(old: Trace, source: Path) -> None:

@@ -17,14 +17,13 @@ from totalmap.errors import (
     Stopped,
     TotalMapError,
 )
-from totalmap.finding import Verdict
 from totalmap.import_without_garbage_collection import no_collection_during_imports
 from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.open_input import OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog
-from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
-from totalmap.writers.all_or_nothing import Release, held_path, open_release
-from totalmap.writers.rejection_note import write_rejection
+from totalmap.settings import Arithmetic, Overrides, Settings, load_settings
+from totalmap.writers.all_or_nothing import Release, open_release
+from totalmap.writers.rejection_note import settle_verdict
 from totalmap.writers.status_json import RunStatus, describe_run
 from totalmap.writers.workflow_metadata import summarise
 
@@ -109,7 +108,7 @@ def run_application(
                 with stop_signals_answered(partial(stop_run, settings, release, run_log, stopped)):
                     with foreign_errors_translated():
                         _run_chain(request, settings, release, run_log, load_engine, source)
-                    _settle_verdict(run_log, settings, release)
+                    settle_verdict(run_log, settings, release)
                     status = describe_run(run_log, settings, None)
                     release.publish(
                         status.as_json(), summarise(status).as_json(), held=run_log.held is not None
@@ -125,16 +124,6 @@ def run_application(
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return RunOutcome(error=error, status=describe_run(run_log, settings, error))
-
-
-def _settle_verdict(run_log: RunLog, settings: Settings, release: Release) -> None:
-    """Holds rejected results back, or adds a note of their rejection."""
-    if run_log.verdict is not Verdict.REJECT:
-        return
-    if settings.quality.rejected is Rejected.HOLD:
-        run_log.hold_back(held_path)
-    else:
-        run_log.wrote(*write_rejection(run_log.results, run_log.findings, settings, release))
 
 
 def stop_run(

@@ -55,7 +55,12 @@ def _table(result_trace: "Trace") -> "Table":
         labels = f"{len(origin.labels)} structures, labels {origin.looked_for}"
         table.add_row("Looked for", labels)
     table.add_row("Settings", f"SHA-256 {origin.settings_sha256}")
+    for correction in origin.corrections:
+        table.add_row("Corrected", f"labels {correction.touched} of the SEG before")
+        for predecessor in correction.predecessors:
+            table.add_row("SEG before", predecessor)
     table.add_row("Study", result_trace.study_instance_uid)
     table.add_row("Refers to", f"{len(result_trace.instances)} instances (all with --json)")
-    table.add_row("Status", "AI result, unverified")
+    made = "AI result corrected by a person" if origin.corrections else "AI result"
+    table.add_row("Status", f"{made}, unverified")
     return table

@@ -7,7 +7,8 @@ TotalMapError
 │   ├── MixedPatients           the slices of a series belong to several patients
 │   ├── UnsupportedGeometry     the slices do not form a regular volume
 │   ├── IncompleteSeries        slices are missing or doubled
-│   └── UnreadableInstance      a file of the series can't be read or decoded
+│   ├── UnreadableInstance      a file of the series can't be read or decoded
+│   └── NothingCorrected        a correction has the labels of the result
 ├── ModelError             66   weights missing, not on record or changed; licence missing
 │   └── UnsupportedModel        our engine does not support the network; TotalSegmentator may
 ├── OutputError            70   our own check of a result failed: nothing is released
@@ -95,6 +96,10 @@ class IncompleteSeries(InputError):
 
 class UnreadableInstance(InputError):
     """A file of the series can't be read or its pixels can't be decoded."""
+
+
+class NothingCorrected(InputError):
+    """A correction has the labels of the result that it should correct."""
 
 
 class ModelError(TotalMapError):

@@ -4,20 +4,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.utils import iter_pixels
-from pydicom.tag import Tag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import UID, SegmentationStorage
 
-from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
+from totalmap.dicom.file_reader import native_pixels, read_all, syntax_of
 from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
@@ -28,13 +25,20 @@ from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.display_names import is_structure, known_names
 from totalmap.errors import InputError
-from totalmap.origin_in_dicom import Origin, origin_of
+from totalmap.seg_frames import (
+    MAX_ITEMS,
+    ExistingSeg,
+    masks_of_frames,
+    pixel_bytes,
+    pixels_of_frames,
+    places_of_frames,
+    segments_of_frames,
+)
 from totalmap.settings import GeometrySection
 
 LabelArray = NDArray[np.unsignedinteger[Any]]
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
-_BITS = 8  # in a byte
 _REQUIRED = (
     "BitsStored",
     "PhotometricInterpretation",
@@ -44,35 +48,6 @@ _REQUIRED = (
 )
 _REFERENCES = "ReferencedSeriesSequence"
 _SIDES = ("left", "right")
-# A frame lies on a slice if their distance is at most this share of a voxel.
-_SAME_PLACE = 0.1
-# A SEG of a hundred structures has more frames than any image, with ten items each.
-_MAX_ITEMS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExistingSeg:
-    """A SEG object.
-
-    Attributes:
-        header: Its attributes without pixels.
-        pixels: The place of its pixels in the file; None: they are compressed.
-    """
-
-    path: Path
-    header: Dataset
-    pixels: NativePixels | None
-
-    @property
-    def origin(self) -> Origin | None:
-        """How it was made; None for an object of another tool."""
-        return origin_of(self.header)
-
-    @property
-    def offset_of_bits(self) -> int | None:
-        """The offset of BINARY pixels in the file, if the bits of each row fill whole bytes."""
-        is_packed = self.header.BitsAllocated == 1 and self.header.Columns % _BITS == 0
-        return self.pixels.offset if is_packed and self.pixels else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,7 +71,7 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
         InputError: There is no SEG object.
     """
     files = sorted(result.rglob("*")) if result.is_dir() else [result]
-    found = tuple(path for path in files if path.is_file() and _is_seg(path))
+    found = tuple(path for path in files if path.is_file() and is_seg(path))
     if not found:
         raise InputError("the result holds no SEG object")
     return found
@@ -119,17 +94,21 @@ def read_referenced_series(paths: Sequence[Path]) -> frozenset[str]:
     """
     headers = []
     for number, path in enumerate(paths, start=1):
-        with _errors_naming_seg(number, len(paths)):
+        with errors_naming_seg(number, len(paths)):
             headers.append(pydicom.dcmread(path, specific_tags=[_REFERENCES]))
     return referenced_series(headers)
 
 
 def referenced_series(headers: Iterable[Dataset]) -> frozenset[str]:
-    """Returns the UIDs of the series that SEG objects were made from."""
+    """Returns the UIDs of the series that SEG objects were made from.
+
+    A corrected SEG also refers to the SEG before the correction, which is no source of images.
+    """
     return frozenset(
         str(reference.get("SeriesInstanceUID"))
         for header in headers
         for reference in header.get(_REFERENCES, ())
+        if not _is_of_segs(reference)
     )
 
 
@@ -154,7 +133,7 @@ def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
     most = sum(len(seg.header.SegmentSequence) for seg in segs)
     labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
     for number, seg in enumerate(segs, start=1):
-        with _errors_naming_seg(number, len(segs)):
+        with errors_naming_seg(number, len(segs)):
             _paint(seg, geometry, numbers, labels)
     return SegLabels(labels=labels, numbers=numbers)
 
@@ -179,12 +158,19 @@ def structure_name(segment: Dataset) -> str:
     return label or f"segment {segment.SegmentNumber}"
 
 
-def _is_seg(path: Path) -> bool:
+def is_seg(path: Path) -> bool:
+    """Returns whether a file is a SEG object."""
     try:
         dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
     except (InvalidDicomError, EOFError):
         return False
     return dataset.get("SOPClassUID") in _SEG_CLASSES
+
+
+def _is_of_segs(reference: Dataset) -> bool:
+    instances = reference.get("ReferencedInstanceSequence") or ()
+    classes = {instance.get("ReferencedSOPClassUID") for instance in instances}
+    return bool(classes) and classes <= set(_SEG_CLASSES)
 
 
 def _source_stacks(wanted: Collection[str], source: Study) -> tuple[Stack, ...]:
@@ -208,65 +194,21 @@ def _paint(
         if int(segment.SegmentNumber) > 0:  # 0 is the background of a labelmap
             name = structure_name(segment)
             label_of[int(segment.SegmentNumber)] = numbers.setdefault(name, len(numbers) + 1)
-    if (seg.Rows, seg.Columns) != geometry.shape[1:]:
-        raise InputError(
-            f"the SEG has {seg.Rows} x {seg.Columns} voxels a slice, its source "
-            f"{geometry.shape[1]} x {geometry.shape[2]}"
-        )
     table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
     table[list(label_of)] = list(label_of.values())
     groups = FunctionalGroups(seg)
-    slices = _slices_of_frames(groups, geometry)
+    parts = (
+        labels[k, j : j + seg.Rows, i : i + seg.Columns]
+        for k, j, i in places_of_frames(seg, groups, geometry)
+    )
     if seg.get("SegmentationType") == "LABELMAP":
-        for k, pixels in zip(slices, _frames(existing), strict=True):
+        for part, pixels in zip(parts, pixels_of_frames(existing), strict=True):
             values = table[np.minimum(pixels, len(table) - 1)]
-            labels[k][values > 0] = values[values > 0]
+            part[values > 0] = values[values > 0]
         return
-    half = int(seg.get("MaximumFractionalValue", 1)) / 2
-    segments = _values(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[:, 0]
-    for frame, (k, mask) in enumerate(zip(slices, _masks(existing, half), strict=True)):
-        number = int(segments[frame])
-        if number not in label_of:
-            raise InputError(
-                f"frame {frame + 1} of the SEG belongs to segment {number}, which is missing"
-            )
-        labels[k][mask.rows][mask.pixels] = label_of[number]
-
-
-class _Mask(NamedTuple):
-    """The rows of a frame between its first and its last pixel, and those pixels."""
-
-    rows: slice
-    pixels: NDArray[np.bool_]
-
-
-def _masks(seg: ExistingSeg, half: float) -> Iterator[_Mask]:
-    """Yields the mask of each frame; a structure fills few rows of an image."""
-    if seg.offset_of_bits is None:
-        for pixels in _frames(seg):
-            yield _Mask(rows=slice(None), pixels=pixels > half)
-        return
-    # Frames follow each other without padding, the first pixel in the lowest bit (PS3.5 8.1.1).
-    shape = int(seg.header.NumberOfFrames), seg.header.Rows, seg.header.Columns // _BITS
-    for packed in np.memmap(seg.path, np.uint8, "r", seg.offset_of_bits, shape):
-        rows = np.flatnonzero(packed.any(axis=1))
-        used = slice(rows[0], rows[-1] + 1) if rows.size else slice(0)
-        bits = np.unpackbits(packed[used], axis=1, bitorder="little")
-        yield _Mask(rows=used, pixels=bits.view(np.bool_))
-
-
-def _frames(seg: ExistingSeg) -> Iterator[NDArray[Any]]:
-    """Yields the pixels of each frame; pydicom does not inflate a file that it reads in frames."""
-    if seg.header.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
-        return iter_pixels(seg.path)
-    with seg.path.open("rb") as file:
-        whole, _ = read_all(file, pixel_bytes=_pixel_bytes(seg.header), max_items=_MAX_ITEMS)
-    return iter_pixels(whole)
-
-
-def _pixel_bytes(header: Dataset) -> int:
-    values = int(header.Rows) * int(header.Columns) * int(header.NumberOfFrames)
-    return ceil(values * int(header.BitsAllocated) / _BITS)
+    segments = segments_of_frames(seg, groups)
+    for part, mask, segment in zip(parts, masks_of_frames(existing), segments, strict=True):
+        part[mask.rows][mask.pixels] = label_of[segment]
 
 
 def _normal(name: str) -> tuple[str, ...]:
@@ -282,7 +224,7 @@ def _normal_names() -> dict[tuple[str, ...], str]:
 
 
 @contextmanager
-def _errors_naming_seg(number: int, of: int) -> Iterator[None]:
+def errors_naming_seg(number: int, of: int) -> Iterator[None]:
     """Turns errors of reading a SEG into InputErrors that name it by its number.
 
     pydicom raises many kinds of errors for damaged files.
@@ -313,11 +255,11 @@ def _read(path: Path, number: int, of: int) -> ExistingSeg:
     Raises:
         InputError: Pixels are missing, or the file is damaged.
     """
-    with _errors_naming_seg(number, of), path.open("rb") as file:
-        seg, element = read_all(file, max_items=_MAX_ITEMS)
+    with errors_naming_seg(number, of), path.open("rb") as file:
+        seg, element = read_all(file, max_items=MAX_ITEMS)
         _require_attributes(seg)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
-        needed = _pixel_bytes(seg)
+        needed = pixel_bytes(seg)
         if pixels is not None and pixels.length < needed:
             raise InputError(f"the SEG has {pixels.length} bytes of pixels and needs {needed}")
         placed = len(seg.PerFrameFunctionalGroupsSequence)
@@ -332,53 +274,3 @@ def _require_attributes(seg: Dataset) -> None:
     """Raises KeyError if attributes are missing without which pixels or names mean nothing."""
     for keyword in _REQUIRED:
         seg[keyword]
-
-
-def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[np.intp]:
-    """Returns the index k of the slice that each frame lies on.
-
-    Raises:
-        InputError: A frame lies on no slice, or has no position.
-    """
-    origin = _values(groups, "PlanePositionSequence", "ImagePositionPatient")
-    cosines = _values(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _values(groups, "PixelMeasuresSequence", "PixelSpacing")
-    next_column = origin + cosines[:, :3] * spacing[:, 1:]
-    next_row = origin + cosines[:, 3:] * spacing[:, :1]
-    at = np.stack([_indices(points, geometry) for points in (origin, next_column, next_row)], 1)
-    steps = np.asarray(geometry.slice_steps)
-    slices: NDArray[np.intp] = np.abs(at[:, 0, 2, None] - steps).argmin(axis=1)
-    expected = np.tile([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], (len(at), 1, 1))
-    expected[:, :, 2] = steps[slices, None]
-    elsewhere = np.flatnonzero(np.abs(at - expected).max(axis=(1, 2)) > _SAME_PLACE)
-    if elsewhere.size:
-        raise InputError(
-            f"frame {elsewhere[0] + 1} of the SEG lies on another grid than its source"
-        )
-    return slices
-
-
-def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns (i, j, s) of points, (n, 3) mm in LPS."""
-    homogeneous = np.column_stack([points, np.ones(len(points))])
-    indices: NDArray[np.float64] = (homogeneous @ np.linalg.inv(geometry.affine_lps).T)[:, :3]
-    return indices
-
-
-def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[np.float64]:
-    """Returns an attribute of a functional group for each frame, (frame, value).
-
-    Raises:
-        InputError: A frame has no such functional group.
-    """
-
-    def read(item: Dataset) -> NDArray[np.float64]:
-        return np.array(item[attribute].value, dtype=float, ndmin=1)
-
-    values = []
-    for frame in range(len(groups)):
-        try:
-            values.append(groups.read_once(frame, Tag(sequence), read))
-        except KeyError as error:
-            raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
-    return np.array(values)

@@ -2,19 +2,21 @@
 
 Contributing Equipment Sequence (PS3.3 C.12.1) has several items of TotalMAP, since a Contribution
 Description holds at most 1024 characters. The first item states how the result was made, further
-items list weights that do not fit there, and the last item lists the labels that were looked for
-and the licences of the weights.
+items list weights that do not fit there, and one item lists the labels that were looked for and the
+licences of the weights. Labels that a person has corrected have an item for each correction after
+them, the latest first.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Self
 
 from pydicom.dataset import Dataset
 
 from totalmap import __version__
+from totalmap.correction_history import CorrectionRecord, label_ranges, labels_in
 from totalmap.structures import Structure
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Origin:
         weights: The networks that were used.
         looked_for: Labels of the structures that the object holds if they are found, as `1-3,5`;
             empty in objects of earlier versions.
+        corrections: The corrections by people, the latest first.
     """
 
     version: str
@@ -77,6 +80,7 @@ class Origin:
     weights: tuple[Weights, ...]
     search: str = "whole"
     looked_for: str = ""
+    corrections: tuple[CorrectionRecord, ...] = ()
 
     @classmethod
     def of(
@@ -87,14 +91,17 @@ class Origin:
     ) -> Self:
         """Returns the origin of a result of this run.
 
+        That of corrected labels is the origin of the labels before the correction, with the
+        correction.
+
         Args:
             segmentation: The result.
             settings: The settings of the run.
             structures: The structures that the object holds if they are found; None: all
                 structures that were looked for.
         """
-        looked_for = segmentation.structures if structures is None else structures
-        return cls(
+        looked_for = segmentation.structures if structures is None else tuple(structures)
+        origin = cls(
             version=__version__,
             task=segmentation.task,
             variant=segmentation.variant,
@@ -111,16 +118,25 @@ class Origin:
                 )
                 for model in segmentation.models
             ),
-            looked_for=",".join(_ranges(structure.label for structure in looked_for)),
+            looked_for=label_ranges(structure.label for structure in looked_for),
+        )
+        correction = segmentation.correction
+        if correction is None:
+            return origin
+        return replace(
+            origin,
+            version=correction.version,
+            settings_sha256=correction.settings_sha256,
+            corrections=(
+                correction.record(segmentation.sha256_of(looked_for)),
+                *correction.earlier,
+            ),
         )
 
     @property
     def labels(self) -> frozenset[int]:
         """The labels of `looked_for`; empty if the object does not state them."""
-        ends = [part.partition("-") for part in self.looked_for.split(",") if part]
-        return frozenset(
-            label for first, _, last in ends for label in range(int(first), int(last or first) + 1)
-        )
+        return labels_in(self.looked_for)
 
     def lines(self) -> tuple[str, ...]:
         """Returns the origin as texts of at most 1024 characters, which `read` understands."""
@@ -139,7 +155,7 @@ class Origin:
             fitting = max(_fitting(line, weights), 1)
             made.append(line + ", ".join(weights[:fitting]))
             weights = weights[fitting:]
-        return (*made, self._what())
+        return (*made, self._what(), *(record.text() for record in self.corrections))
 
     def _what(self) -> str:
         of_licence: dict[str, dict[str, None]] = {}
@@ -176,6 +192,7 @@ class Origin:
                 for dataset, sha256 in _WEIGHTS.findall(", ".join([how["weights"], *further]))
             ),
             looked_for=what["labels"] if what else "",
+            corrections=tuple(filter(None, map(CorrectionRecord.read, read))),
         )
 
 
@@ -197,13 +214,3 @@ def _fitting(line: str, weights: Sequence[str]) -> int:
 def _licences(text: str) -> Iterator[tuple[str, str]]:
     for name, sets in _LICENCE.findall(text):
         yield from ((dataset, name) for dataset in sets.split(", "))
-
-
-def _ranges(labels: Iterable[int]) -> Iterator[str]:
-    """Yields runs of consecutive labels, as `1-3` or `5`."""
-    rest = sorted(set(labels))
-    while rest:
-        length = next((n for n, label in enumerate(rest) if label != rest[0] + n), len(rest))
-        first, last = rest[0], rest[length - 1]
-        yield str(first) if first == last else f"{first}-{last}"
-        rest = rest[length:]

@@ -47,6 +47,39 @@ class VolumeFindings:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedStructure:
+    """A structure that a person changed, as the reader of status.json learns it.
+
+    Attributes:
+        edit_dice: Dice coefficient of the structure before and after the correction, 0..1.
+        added_ml: Volume that it gained, in mL.
+        removed_ml: Volume that it lost, in mL.
+    """
+
+    name: str
+    edit_dice: float
+    added_ml: float
+    removed_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedResult:
+    """The correction that a run writes.
+
+    Attributes:
+        predecessors: SOP Instance UIDs of the SEGs that were corrected.
+        structures: The structures that have changed voxels, by label.
+        not_taken: Number of segments that are no structures of the result.
+        labels_sha256: SHA-256 of the corrected labels on the grid of the source.
+    """
+
+    predecessors: tuple[str, ...]
+    structures: tuple[CorrectedStructure, ...]
+    not_taken: int
+    labels_sha256: str
+
+
 class Observer(Protocol):
     """Receives the progress of a run, for a display."""
 
@@ -73,6 +106,7 @@ class RunLog:
     Attributes:
         completed: Names of the operators that have done their work.
         held: Why the results are held back; None: they are delivered.
+        correction: The correction that is written; None: the networks made the labels.
         timings_seconds: Duration of each stage, including a failed one.
     """
 
@@ -88,6 +122,7 @@ class RunLog:
         self.found: list[FoundStructures] = []
         self.volume_findings: list[VolumeFindings] = []
         self.held: str | None = None
+        self.correction: CorrectedResult | None = None
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
         self.engine: EngineKind | None = None
@@ -163,6 +198,10 @@ class RunLog:
             *others,
             VolumeFindings(folder=folder, findings=segmentation.quality_findings),
         ]
+
+    def corrected(self, correction: CorrectedResult) -> None:
+        """Records that the results are those of a correction."""
+        self.correction = correction
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -1,7 +1,7 @@
 """Holds the labels of a volume, how they were made, their measurements and their assessment."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from totalmap.correction_history import AlgorithmType, PersonsCorrection
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
@@ -37,7 +38,11 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceLabels:
-    """The labels on the grid of the network, before they were resampled to the source.
+    """The labels where they were made: on the grid of the network, before they were resampled.
+
+    Labels that a person has corrected were made on the slices of the source; this is their straight
+    grid (`totalmap.dicom.geometry.to_equidistant`). Written objects are compared with these labels,
+    so they are always the labels that are meant.
 
     Attributes:
         labels: (x, y, z) on the inference grid.
@@ -118,7 +123,7 @@ class Segmentation:
     Attributes:
         labels: (k, j, i) uint8, or uint16 for more than 255 structures, on the grid of `volume`;
             0 is background, other values are labels of `structures`.
-        inference: The same labels on the grid of the network.
+        inference: The same labels on the grid where they were made.
         structures: All structures that were looked for, found or not, by label: those that the
             settings choose and that the networks have learnt.
         models: The networks that were used.
@@ -131,6 +136,7 @@ class Segmentation:
         confidence: None if the engine does not compute it.
         assessment: Quality findings and verdict; None before the labels are assessed.
         measured: Statistics that were counted already; a copy with an assessment shares them.
+        correction: The correction that made the labels; None: the networks made them.
     """
 
     task: str
@@ -149,6 +155,7 @@ class Segmentation:
     confidence: Confidence | None = None
     assessment: Assessment | None = None
     measured: Measured | None = None
+    correction: PersonsCorrection | None = None
 
     @property
     def device(self) -> str:
@@ -180,6 +187,12 @@ class Segmentation:
         )
         return replace(self, assessment=assessment, measured=measured)
 
+    def algorithm_type(self, structure: Structure) -> AlgorithmType:
+        """Returns who made a structure: the networks, a person, or a person after the networks."""
+        if self.correction is None:
+            return AlgorithmType.AUTOMATIC
+        return self.correction.algorithm_type(structure)
+
     def found(self) -> tuple[MeasuredStructure, ...]:
         """Returns the structures with at least one voxel, by label."""
         return self._found
@@ -204,6 +217,16 @@ class Segmentation:
     def labels_sha256(self) -> str:
         """The SHA-256 of the labels."""
         return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()
+
+    def sha256_of(self, structures: Iterable[Structure]) -> str:
+        """Returns the SHA-256 of the labels of some structures; all others are background."""
+        kept = {structure.label for structure in structures}
+        if kept >= {structure.label for structure in self.structures}:
+            return self.labels_sha256
+        table = np.zeros(1 + max(structure.label for structure in self.structures), np.uint16)
+        table[list(kept)] = list(kept)
+        labels = table.astype(self.labels.dtype)[self.labels]
+        return hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
 
     @cached_property
     def statistics(self) -> LabelStatistics:

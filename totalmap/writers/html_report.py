@@ -140,7 +140,7 @@ def report_of(segmentation: Segmentation, settings: Settings, texts: Texts) -> R
         verdict=verdict_words(segmentation, texts),
         summary=found_words(segmentation, texts),
         source_summary=source_words(segmentation, texts),
-        notice=ai_notice(texts),
+        notice=ai_notice(segmentation, texts),
         print_notice=print_notice(segmentation, texts),
         demo_notice=demo_notice(segmentation, texts),
         quality_notice=quality_notice(segmentation, texts),

@@ -19,12 +19,12 @@ from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorag
 
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.errors import ConfigError, OutputError
-from totalmap.finding import REJECTION_NOTE, Finding, Severity
+from totalmap.finding import REJECTION_NOTE, Finding, Severity, Verdict
 from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.reviewer import Reviewer
-from totalmap.run_log import Result
-from totalmap.settings import Settings
-from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
+from totalmap.run_log import Result, RunLog
+from totalmap.settings import Rejected, Settings
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release, held_path
 from totalmap.writers.atomic_file import write_atomically
 from totalmap.writers.dicom.character_sets import use_utf8_if_needed
 from totalmap.writers.dicom.content_items import person_observer, separate_containers
@@ -77,6 +77,20 @@ def write_rejection(
     _read_back(release.write(FILE_NAME, _writer(note)), note)
     uid = str(note.SOPInstanceUID)
     return (Result(kind=REJECTION_NOTE, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
+
+
+def settle_verdict(run_log: RunLog, settings: Settings, release: Release) -> None:
+    """Holds results back that quality control rejects, or adds the note of their rejection.
+
+    Raises:
+        OutputError: The note that was written does not name all results.
+    """
+    if run_log.verdict is not Verdict.REJECT:
+        return
+    if settings.quality.rejected is Rejected.HOLD:
+        run_log.hold_back(held_path)
+    else:
+        run_log.wrote(*write_rejection(run_log.results, run_log.findings, settings, release))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from totalmap import __version__
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.open_input import InputKind
-from totalmap.run_log import FoundStructures, Result, RunLog
+from totalmap.run_log import CorrectedResult, FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Limitation, MeasuredStructure
@@ -159,6 +159,7 @@ class RunStatus:
 
     Attributes:
         warning_messages: For each of `warnings`, as `FindingStatus.message`.
+        correction: The correction by a person; None: the networks made the labels.
     """
 
     schema_version: int
@@ -175,6 +176,7 @@ class RunStatus:
     versions: Mapping[str, str | None]
     warnings: tuple[str, ...]
     warning_messages: tuple[Mapping[str, Any] | None, ...]
+    correction: CorrectedResult | None
 
     def as_json(self) -> dict[str, Any]:
         """Returns the status for json.dump."""
@@ -208,6 +210,7 @@ def describe_run(
         versions=_versions(),
         warnings=tuple(run_log.warnings),
         warning_messages=tuple(map(stored_message, run_log.warnings)),
+        correction=run_log.correction,
     )
 
 

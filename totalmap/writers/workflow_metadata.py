@@ -27,6 +27,8 @@ class RunMetadata:
     Attributes:
         structures: Names in square brackets.
         findings: Codes in square brackets.
+        predecessors: SOP Instance UIDs of the SEGs that a person corrected, in square brackets.
+        structures_corrected: Names of the structures that this person changed, in square brackets.
     """
 
     outcome: str
@@ -49,6 +51,8 @@ class RunMetadata:
     ignored_files: int
     warnings: int
     version: str | None
+    predecessors: str | None
+    structures_corrected: str | None
 
     def as_json(self) -> dict[str, str | int]:
         """Returns a dictionary for json.dump, without the keys that have no value."""
@@ -57,7 +61,7 @@ class RunMetadata:
 
 def summarise(status: RunStatus) -> RunMetadata:
     """Returns the summary of status.json for conditions."""
-    error, model = status.error, status.model
+    error, model, correction = status.error, status.model, status.correction
     found = status.structures
     return RunMetadata(
         # Existing workflows export on "succeeded", so held results need another outcome.
@@ -81,6 +85,10 @@ def summarise(status: RunStatus) -> RunMetadata:
         ignored_files=status.ignored_files,
         warnings=len(status.warnings),
         version=status.versions["totalmap"],
+        predecessors=_list(correction.predecessors) if correction else None,
+        structures_corrected=(
+            _list([structure.name for structure in correction.structures]) if correction else None
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 PS3.3 C.7.1.1 (patient), C.7.2.1 (study), C.7.3.1 (series), C.7.4.1 (frame of reference), C.7.5.1
 (equipment), C.12.1 (SOP common). Two runs write the same bytes, so no clock is read, except for the
-date of the results of an undated study.
+date of the results of an undated study. Corrected results have the time of the correction.
 """
 
 from collections.abc import Iterable
@@ -28,6 +28,7 @@ from totalmap.writers.dicom.copied_attributes import (
     referenced_requests,
     requests_of,
 )
+from totalmap.writers.dicom.moments import moment_in
 
 # Dates of the source that can stand for the date of the content, each with its time.
 _DATES = ("Study", "Series", "Acquisition", "Content")
@@ -91,6 +92,9 @@ def derived_header(
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.PositionReferenceIndicator = None
     header.ContentDate, header.ContentTime = _date_and_time(dataset)
+    if segmentation.correction is not None:
+        moment = moment_in(header, segmentation.correction.reviewer.at)
+        header.ContentDate, header.ContentTime = moment.date, moment.time
     _add_equipment(header, Origin.of(segmentation, settings, structures))
     return header
 

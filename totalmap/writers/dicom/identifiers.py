@@ -14,11 +14,15 @@ DEVICE_SERIAL_NUMBER = "0"
 
 # The end of a Series Description, for people who choose among the series.
 _WARNINGS = {
-    Verdict.OK: "AI, unverified",
-    Verdict.REVIEW: f"AI, unverified, {VERDICT_WORDS[Verdict.REVIEW].upper()}",
-    Verdict.REJECT: "AI, REJECTED",
+    Verdict.OK: "unverified",
+    Verdict.REVIEW: f"unverified, {VERDICT_WORDS[Verdict.REVIEW].upper()}",
+    Verdict.REJECT: "REJECTED",
 }
-_VERIFIED = " (AI, verified)"
+# Who made a result: the networks alone, or a person who corrected it.
+_MAKERS = ("AI", "AI, corrected")
+_VERIFIED = "verified"
+# The Segment Algorithm Name of a demo model.
+DEMO_ALGORITHM = "TotalMAP demo model (not for patients)"
 _DEMO_MODEL = " DEMO MODEL (not for patients)"
 
 # The characters that values of the VRs SH and ST hold (PS3.5 6.2).
@@ -37,7 +41,8 @@ def series_uid(segmentation: Segmentation, settings: Settings, kind: str, part: 
 
     It is derived from the source instances, the weights, the settings, the engine, its
     arithmetic, the class of device and our version. The same run gives the same series; any
-    change gives another one.
+    change gives another one. For corrected labels it is also derived from their SHA-256, from the
+    SEGs before the correction and from the decision of the person.
     """
     return derived_uid("series", kind, part, *_inputs(segmentation, settings))
 
@@ -49,8 +54,13 @@ def instance_uid(segmentation: Segmentation, settings: Settings, kind: str, part
 
 
 def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name: str) -> str:
-    """Returns the Tracking UID of a structure in this study (PS3.3 C.8.20.2)."""
-    return derived_uid("tracking", structure_name, *_inputs(segmentation, settings))
+    """Returns the Tracking UID of a structure in this study (PS3.3 C.8.20.2).
+
+    A correction keeps that of its predecessor.
+    """
+    kept = segmentation.correction.tracking_uids if segmentation.correction else {}
+    new = derived_uid("tracking", structure_name, *_inputs(segmentation, settings))
+    return kept.get(structure_name, new)
 
 
 def device_uid() -> str:
@@ -61,7 +71,7 @@ def device_uid() -> str:
 def algorithm_name(segmentation: Segmentation) -> str:
     """Returns a Segment Algorithm Name; a demo model is not called TotalSegmentator."""
     if is_demo(segmentation):
-        return "TotalMAP demo model (not for patients)"
+        return DEMO_ALGORITHM
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
 
 
@@ -73,7 +83,7 @@ def algorithm_parameters(segmentation: Segmentation) -> str:
 
 def series_description(segmentation: Segmentation, settings: Settings, title: str = "") -> str:
     """Returns a Series Description: the content, and a warning that it is not verified."""
-    warning = f" ({_WARNINGS[segmentation.verdict]})"
+    warning = _ending(_MAKERS[segmentation.correction is not None], _WARNINGS[segmentation.verdict])
     if is_demo(segmentation):
         warning = _DEMO_MODEL
     end = f" {title}" if title else ""
@@ -86,20 +96,24 @@ def verified_description(description: str) -> str:
 
     The warning at its end is replaced. That of a demo model stays.
     """
-    text, end = description, _VERIFIED
-    for warning in (f" ({words})" for words in _WARNINGS.values()):
-        text = text.removesuffix(warning)
-    text = text.removesuffix(_VERIFIED)
+    text, end = description, _ending(_MAKERS[False], _VERIFIED)
+    for maker in _MAKERS:
+        for words in (*_WARNINGS.values(), _VERIFIED):
+            if text.endswith(_ending(maker, words)):
+                text, end = text.removesuffix(_ending(maker, words)), _ending(maker, _VERIFIED)
     if text.endswith(_DEMO_MODEL):
-        text, end = text.removesuffix(_DEMO_MODEL), _DEMO_MODEL + _VERIFIED
+        text, end = text.removesuffix(_DEMO_MODEL), _DEMO_MODEL + end
     return text[: LONGEST_LINE - len(end)].rstrip() + end
 
 
 def label(segmentation: Segmentation) -> str:
     """Returns a label of at most 16 characters (SH) that tells task and variant, `TM total fast`.
 
-    The name of a long task is cut, so that the variant stays.
+    The name of a long task is cut, so that the variant stays. That of corrected labels tells that
+    they are corrected.
     """
+    if segmentation.correction is not None:
+        return "DEMO CORRECTED" if is_demo(segmentation) else "TM CORRECTED"
     if is_demo(segmentation):
         return "TM DEMO"
     room = _SHORT_STRING - len(_LABEL_PREFIX) - len(segmentation.variant) - 1
@@ -116,8 +130,18 @@ def content_description(segmentation: Segmentation) -> str:
     rule = f", rule {segmentation.volume.folder}" if segmentation.volume.folder else ""
     return one_line(
         f"{algorithm_name(segmentation)}{rule}, of series{number} {source.series_description}, "
-        f"by {MODEL_NAME} {software_versions()}: AI result, unverified"
+        f"by {MODEL_NAME} {software_versions()}: {_made_by(segmentation)}, unverified"
     )[:_SHORT_TEXT]
+
+
+def _made_by(segmentation: Segmentation) -> str:
+    corrected = segmentation.correction is not None
+    return "AI result corrected by a person" if corrected else "AI result"
+
+
+def _ending(maker: str, words: str) -> str:
+    """Returns the end of a Series Description."""
+    return f" ({maker}, {words})"
 
 
 def _filled(template: str, segmentation: Segmentation) -> str:
@@ -146,4 +170,8 @@ def is_demo(segmentation: Segmentation) -> bool:
 
 
 def _inputs(segmentation: Segmentation, settings: Settings) -> tuple[str, ...]:
-    return (__version__, settings.fingerprint(), segmentation.inputs_sha256)
+    inputs = (__version__, settings.fingerprint(), segmentation.inputs_sha256)
+    correction = segmentation.correction
+    if correction is None:
+        return inputs
+    return (*inputs, segmentation.labels_sha256, *correction.uid_parts)

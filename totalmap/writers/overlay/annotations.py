@@ -125,7 +125,7 @@ def annotations(segmentation: Segmentation, windows: Sequence[str], texts: Texts
 
 
 def _notices(segmentation: Segmentation, texts: Texts) -> list[tuple[str, Colour]]:
-    notices = [(ai_notice(texts), AMBER)]
+    notices = [(ai_notice(segmentation, texts), AMBER)]
     if segmentation.verdict is not Verdict.OK:
         notices.append((verdict_words(segmentation, texts).upper(), ALARM))
     if demo := demo_notice(segmentation, texts):

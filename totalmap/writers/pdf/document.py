@@ -336,7 +336,7 @@ class _Layout:
     def _frame(self) -> None:
         """Draws the notice at the head of a sheet, and whose result it is at its foot."""
         sheets, texts = self.sheets, self._texts
-        sheets.band(20, 20, ai_notice(texts), AMBER, BLACK)
+        sheets.band(20, 20, ai_notice(self._segmentation, texts), AMBER, BLACK)
         baseline = HEIGHT - 24
         foot = self._identity.line
         sheets.text(MARGIN, baseline, foot, fitting(foot, _SMALL, _INNER - 60), GREY)

@@ -15,6 +15,8 @@ def title_of(segmentation: Segmentation, texts: Texts) -> str:
     """Returns what a result is, such as "Automatic segmentation (TotalSegmentator, 3 mm)"."""
     if identifiers.is_demo(segmentation):
         return texts("title.demo")
+    if segmentation.correction is not None:
+        return texts("title.corrected", task=segmentation.task.replace("_", " "))
     resolution = round(_resolution_mm(segmentation), 1)
     task = segmentation.task
     if task == _WHOLE_BODY:
@@ -28,9 +30,9 @@ def _resolution_mm(segmentation: Segmentation) -> float:
     return float(columns.max())
 
 
-def ai_notice(texts: Texts) -> str:
+def ai_notice(segmentation: Segmentation, texts: Texts) -> str:
     """Returns the notice that every page shows."""
-    return texts("notice.ai")
+    return texts("notice.ai" if segmentation.correction is None else "notice.corrected")
 
 
 def demo_notice(segmentation: Segmentation, texts: Texts) -> str:
@@ -58,7 +60,7 @@ def print_notice(segmentation: Segmentation, texts: Texts) -> str:
     """Returns the notices in short, for the head of every printed page."""
     doubted = segmentation.verdict is not Verdict.OK
     parts = (
-        ai_notice(texts),
+        ai_notice(segmentation, texts),
         verdict_words(segmentation, texts).upper() if doubted else "",
         demo_notice(segmentation, texts),
     )

@@ -112,7 +112,7 @@ def heading(segmentation: Segmentation, settings: Settings, texts: Texts) -> Hea
         background=RED if rejected else PALE,
     )
     notices = (
-        Notice(words=ai_notice(texts), colour=INK, background=AMBER),
+        Notice(words=ai_notice(segmentation, texts), colour=INK, background=AMBER),
         quality,
         Notice(words=demo_notice(segmentation, texts), colour=TEXT, background=PURPLE),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+from totalmap.correction_history import AlgorithmType
 from totalmap.dicom.volume import Volume
 from totalmap.result_options import RoiNames
 from totalmap.segmentation import Segmentation
@@ -103,9 +104,11 @@ def _roi(
     ].instance.frame_of_reference_uid
     roi.ROIName = roi_name(structure.name, naming)
     roi.ROIDescription = structure.name
-    roi.ROIGenerationAlgorithm = "AUTOMATIC"
-    roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
-    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
+    kind = segmentation.algorithm_type(structure)
+    roi.ROIGenerationAlgorithm = kind
+    if kind is not AlgorithmType.MANUAL:
+        roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
+        roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
     return roi
 
 

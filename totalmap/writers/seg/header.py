@@ -6,14 +6,18 @@ from typing import BinaryIO
 
 from highdicom.color import CIELabColor
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from totalmap.correction_history import AlgorithmType, PersonsCorrection
 from totalmap.dicom.derived_uids import derived_uid
+from totalmap.errors import ConfigError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
+from totalmap.writers.dicom.character_sets import use_utf8_if_needed
 from totalmap.writers.dicom.codes import (
     code_item,
     modified_code_item,
@@ -24,14 +28,19 @@ from totalmap.writers.dicom.header import (
     ObjectKind,
     algorithm_identification,
     derived_header,
+    reference,
     referenced_series,
 )
+from totalmap.writers.dicom.plain_text import person_name
 from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.seg.functional_groups import shared_groups
 from totalmap.writers.seg.split_by_body_system import SegPart, would_hold
 
 _SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _POSITION = ("ImagePositionPatient", "PlanePositionSequence")
+# CID 7202 Source Image Purposes of Reference. A SEG is an image, and CID 7013, for other sources,
+# has no code for one.
+_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +93,35 @@ def seg_header(
         header.CodingSchemeIdentificationSequence = [private_scheme()]
     header.ReferencedSeriesSequence = [referenced_series(segmentation.volume)]
     header.SharedFunctionalGroupsSequence = [shared_groups(segmentation.volume)]
+    if segmentation.correction is not None:
+        _add_correction(header, segmentation.correction)
     return header
+
+
+def _add_correction(header: Dataset, correction: PersonsCorrection) -> None:
+    """Names the person, and the SEGs before the correction as sources (PS3.3 C.12.4, C.12.2).
+
+    They stand in Source Instance Sequence, since viewers that know dcmjs take Source Image Sequence
+    of a SEG for the images of its frames.
+
+    Raises:
+        ConfigError: The name of the person is empty.
+    """
+    name = person_name(correction.reviewer.name)
+    if not name:
+        raise ConfigError("corrected results need the name of the reviewer")
+    use_utf8_if_needed(header, name)
+    header.ContentCreatorName = name
+    header.SourceInstanceSequence = []
+    for seg in correction.predecessors:
+        source = reference(seg.sop_instance_uid, seg.sop_class_uid)
+        series = Dataset()
+        series.SeriesInstanceUID = seg.series_instance_uid
+        series.ReferencedInstanceSequence = [source]
+        header.ReferencedSeriesSequence.append(series)
+        source = reference(seg.sop_instance_uid, seg.sop_class_uid)
+        source.PurposeOfReferenceCodeSequence = [code_item(_SOURCE_IMAGE)]
+        header.SourceInstanceSequence.append(source)
 
 
 def _segment(
@@ -99,9 +136,11 @@ def _segment(
     segment = Dataset()
     segment.SegmentNumber = number
     segment.SegmentLabel = code.display_name
-    segment.SegmentAlgorithmType = "AUTOMATIC"
-    segment.SegmentAlgorithmName = network.AlgorithmName
-    segment.SegmentationAlgorithmIdentificationSequence = [network]
+    kind = segmentation.algorithm_type(structure)
+    segment.SegmentAlgorithmType = kind
+    if kind is not AlgorithmType.MANUAL:
+        segment.SegmentAlgorithmName = network.AlgorithmName
+        segment.SegmentationAlgorithmIdentificationSequence = [network]
     segment.SegmentedPropertyCategoryCodeSequence = [code_item(code.category)]
     segment.SegmentedPropertyTypeCodeSequence = [
         modified_code_item(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")

@@ -150,7 +150,8 @@ def _background(first: Dataset) -> Dataset:
     background.SegmentNumber = 0
     background.SegmentLabel = "Background"
     background.SegmentAlgorithmType = first.SegmentAlgorithmType
-    background.SegmentAlgorithmName = first.SegmentAlgorithmName
+    if "SegmentAlgorithmName" in first:
+        background.SegmentAlgorithmName = first.SegmentAlgorithmName
     background.SegmentedPropertyCategoryCodeSequence = [code_item(_BACKGROUND)]
     background.SegmentedPropertyTypeCodeSequence = [code_item(_BACKGROUND)]
     return background

@@ -9,6 +9,7 @@ from highdicom.sr import (
     LanguageOfContentItemAndDescendants,
     ObservationContext,
     ObserverContext,
+    PersonObserverIdentifyingAttributes,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
@@ -21,6 +22,7 @@ from totalmap.settings import ResultKind, Settings
 from totalmap.structures import MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
+from totalmap.writers.dicom.character_sets import use_utf8_if_needed
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.content_items import (
     Relationship,
@@ -35,6 +37,7 @@ from totalmap.writers.dicom.header import (
     references_to,
     series_reference,
 )
+from totalmap.writers.dicom.plain_text import person_name
 from totalmap.writers.dicom.write_file_in_parts import write_parts
 from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
@@ -51,7 +54,9 @@ _TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 _LANGUAGE = Code("en-US", "RFC5646", "English (United States)")
 _PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 _IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
-_DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
+# CID 270 Observer Type.
+_DEVICE = Code("121007", "DCM", "Device")
+_PERSON = Code("121006", "DCM", "Person")
 # CID 100 Quantitative Diagnostic Imaging Procedures.
 _PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),
@@ -92,6 +97,7 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     found = segmentation.found()
     segments = segment_references(segmentation, settings)
     report = _header(segmentation, settings)
+    reviewer = _name_of_reviewer(segmentation)
     report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, segments.values())]
     if segmentation.assessment is not None or any(map(_needs_private_code, found)):
         report.CodingSchemeIdentificationSequence = [private_scheme()]
@@ -102,7 +108,7 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     procedure = _PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE)
     items = [
         *LanguageOfContentItemAndDescendants(_LANGUAGE),
-        *_observer(),
+        *_observers(reviewer),
         code_content(_PROCEDURE_REPORTED, procedure, Relationship.CONCEPT_MODIFIER),
         container(_IMAGING_MEASUREMENTS, groups),
     ]
@@ -111,6 +117,7 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     for item in items:
         separate_containers(item)
     report.update(container(_TITLE, items, template="1500", relationship=None))
+    use_utf8_if_needed(report, reviewer)
     return report
 
 
@@ -154,8 +161,17 @@ def _evidence(segmentation: Segmentation, segments: Iterable[SegmentReference]) 
     return evidence
 
 
-def _observer() -> ObservationContext:
-    """Returns the observer: this version of our software (TID 1001, TID 1004)."""
+def _name_of_reviewer(segmentation: Segmentation) -> str:
+    """Returns the name of the person who corrected the labels (VR PN); empty without one."""
+    correction = segmentation.correction
+    return person_name(correction.reviewer.name) if correction else ""
+
+
+def _observers(reviewer: str) -> ObservationContext:
+    """Returns the observers: the reviewer, if any, and this version of our software.
+
+    TID 1001; TID 1003 for a person, and TID 1004 for a device.
+    """
     device = DeviceObserverIdentifyingAttributes(
         uid=identifiers.device_uid(),
         name=identifiers.MODEL_NAME,
@@ -163,4 +179,8 @@ def _observer() -> ObservationContext:
         model_name=f"{identifiers.MODEL_NAME} {identifiers.software_versions()}",
         serial_number=identifiers.DEVICE_SERIAL_NUMBER,
     )
-    return ObservationContext(ObserverContext(_DEVICE, device))
+    of_device = ObserverContext(_DEVICE, device)
+    if not reviewer:
+        return ObservationContext(observer_device_context=of_device)
+    person = ObserverContext(_PERSON, PersonObserverIdentifyingAttributes(name=reviewer))
+    return ObservationContext(person, of_device)

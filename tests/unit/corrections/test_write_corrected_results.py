@@ -1,0 +1,127 @@
+"""Tests the corrected results, as the gateway has them written."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+
+from app.correction_documents import write_corrected_results
+from app.reproduce import reproduce
+from app.run_study import RunRequest
+from tests.corrections import REVIEWER, Reviewed, edited, labels_of, reviewed_result
+from tests.results import result_in
+from tests.validators import findings_of_dciodvfy
+from totalmap.corrections.write_corrected_results import WRITERS
+from totalmap.errors import InputError
+from totalmap.settings import ResultKind
+from totalmap.trace_result import trace
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A result, and the output of its correction."""
+    folder = tmp_path_factory.mktemp("corrected")
+    settings = folder / "app.yaml"
+    settings.write_text("results:\n  kinds: [seg, sr, rtstruct, csv]\n")
+    reviewed = reviewed_result(folder)
+
+    def write(output: Path, source: Reviewed = reviewed) -> Path:
+        write_corrected_results(
+            source.series.folder, source.output, edited(source), REVIEWER, settings, output
+        )
+        return output
+
+    return SimpleNamespace(reviewed=reviewed, output=write(folder / "new"), write=write)
+
+
+def test_a_corrected_seg_names_predecessor_person_and_the_segments_that_changed(
+    written: SimpleNamespace,
+) -> None:
+    before = pydicom.dcmread(written.reviewed.seg, stop_before_pixels=True)
+    after = pydicom.dcmread(result_in(written.output, "seg.dcm"), stop_before_pixels=True)
+    (source,) = after.SourceInstanceSequence
+    assert source.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    series = [str(item.SeriesInstanceUID) for item in after.ReferencedSeriesSequence]
+    assert series[1:] == [before.SeriesInstanceUID]
+    assert after.SOPInstanceUID != before.SOPInstanceUID
+    assert str(after.ContentCreatorName) == "Eva Müller^"
+    assert after.ContentLabel == "TM CORRECTED"
+    assert "(AI, corrected, " in after.SeriesDescription
+    types = {str(item.TrackingID): item.SegmentAlgorithmType for item in after.SegmentSequence}
+    changed = {name for name, kind in types.items() if kind == "SEMIAUTOMATIC"}
+    assert changed == {"liver", "spleen", "kidney_left"}
+    assert set(types.values()) == {"SEMIAUTOMATIC", "AUTOMATIC"}
+    uids = [
+        {str(item.TrackingID): str(item.TrackingUID) for item in header.SegmentSequence}
+        for header in (before, after)
+    ]
+    assert uids[0] == uids[1]
+
+
+def test_a_corrected_seg_has_the_corrected_labels(written: SimpleNamespace) -> None:
+    masks = labels_of(result_in(written.output, "seg.dcm"), written.reviewed)
+    expected = edited(written.reviewed)
+    for name, mask in masks.items():
+        assert np.array_equal(mask, expected == written.reviewed.label(name))
+
+
+def test_dciodvfy_finds_no_error_in_corrected_results(written: SimpleNamespace) -> None:
+    for name, iod in (
+        ("seg.dcm", "Segmentation"),
+        ("sr.dcm", "Comprehensive3DSR"),
+        ("rtstruct.dcm", "RTStructureSet"),
+    ):
+        findings = findings_of_dciodvfy(result_in(written.output, name), iod)
+        assert [one for one in findings if one.startswith("Error")] == []
+
+
+def test_the_same_correction_gives_the_same_objects_byte_for_byte(
+    written: SimpleNamespace, tmp_path: Path
+) -> None:
+    again = written.write(tmp_path / "again")
+    for name in ("seg.dcm", "sr.dcm", "rtstruct.dcm"):
+        one, other = (result_in(output, name) for output in (written.output, again))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_trace_names_the_seg_before_each_correction(
+    written: SimpleNamespace, tmp_path: Path
+) -> None:
+    seg = result_in(written.output, "seg.dcm")
+    before = pydicom.dcmread(written.reviewed.seg, stop_before_pixels=True)
+    for name in ("seg.dcm", "sr.dcm"):
+        (record,) = trace(result_in(written.output, name)).origin.corrections
+        assert record.predecessors == (str(before.SOPInstanceUID),)
+    twice = tmp_path / "twice"
+    settings = written.output.parent / "app.yaml"
+    source = written.reviewed.series.folder
+    labels = written.reviewed.labels
+    write_corrected_results(source, [seg], labels, REVIEWER, settings, twice)
+    records = trace(result_in(twice, "seg.dcm")).origin.corrections
+    assert records[0].predecessors == (str(pydicom.dcmread(seg).SOPInstanceUID),)
+    assert records[1:] == trace(seg).origin.corrections
+
+
+def test_verify_compares_the_labels_of_a_corrected_seg_with_those_of_its_correction(
+    written: SimpleNamespace, tmp_path: Path
+) -> None:
+    seg = result_in(written.output, "seg.dcm")
+    request = RunRequest(
+        input_path=written.reviewed.series.folder,
+        output_folder=tmp_path,
+        models_folder=tmp_path,
+        settings_file=written.output.parent / "app.yaml",
+    )
+    assert reproduce(seg, request).is_same
+    changed = pydicom.dcmread(seg)
+    changed.PixelData = bytes(len(changed.PixelData))
+    changed.save_as(tmp_path / "changed.dcm")
+    assert not reproduce(tmp_path / "changed.dcm", request).is_same
+    with pytest.raises(InputError, match="verify its SEG"):
+        reproduce(result_in(written.output, "sr.dcm"), request)
+
+
+def test_every_kind_of_result_of_a_run_is_written_for_a_correction() -> None:
+    assert set(WRITERS) == set(ResultKind)

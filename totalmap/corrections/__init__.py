@@ -1,0 +1,1 @@
+"""Reads corrections of results by people, and writes the corrected results."""
