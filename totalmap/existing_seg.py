@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
-from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, SegmentationStorage
 
 from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
+from totalmap.dicom.frame_positions import frame_values, slices_of_frames
 from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
@@ -26,7 +25,7 @@ from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
-from totalmap.display_names import is_structure, known_names
+from totalmap.display_names import is_structure, known_name
 from totalmap.errors import InputError
 from totalmap.origin_in_dicom import Origin, origin_of
 from totalmap.settings import GeometrySection
@@ -43,9 +42,6 @@ _REQUIRED = (
     "SegmentSequence",
 )
 _REFERENCES = "ReferencedSeriesSequence"
-_SIDES = ("left", "right")
-# A frame lies on a slice if their distance is at most this share of a voxel.
-_SAME_PLACE = 0.1
 # A SEG of a hundred structures has more frames than any image, with ten items each.
 _MAX_ITEMS = 1_000_000
 
@@ -89,6 +85,22 @@ class SegLabels:
     numbers: Mapping[str, int]
 
 
+class SegFrame(NamedTuple):
+    """Labelled pixels of a frame.
+
+    Attributes:
+        k: The slice of the frame.
+        rows: Rows between the first and the last labelled pixel, or all.
+        pixels: (rows, i) the labelled pixels in these rows.
+        labels: Their label: of all, or (n,) of each in the order of the array.
+    """
+
+    k: int
+    rows: slice
+    pixels: NDArray[np.bool_]
+    labels: int | LabelArray
+
+
 def seg_objects(result: Path) -> tuple[Path, ...]:
     """Returns the paths of the SEG objects of a result: of a file, or of all files below a folder.
 
@@ -96,7 +108,7 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
         InputError: There is no SEG object.
     """
     files = sorted(result.rglob("*")) if result.is_dir() else [result]
-    found = tuple(path for path in files if path.is_file() and _is_seg(path))
+    found = tuple(path for path in files if path.is_file() and is_seg(path))
     if not found:
         raise InputError("the result holds no SEG object")
     return found
@@ -151,12 +163,28 @@ def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
         InputError: A SEG is damaged, or its frames lie on another grid.
     """
     numbers: dict[str, int] = {}
-    most = sum(len(seg.header.SegmentSequence) for seg in segs)
-    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
+    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most_labels(segs)))
+    for frame in read_frames(segs, geometry, numbers):
+        labels[frame.k][frame.rows][frame.pixels] = frame.labels
+    return SegLabels(labels=labels, numbers=numbers)
+
+
+def most_labels(segs: Iterable[ExistingSeg]) -> int:
+    """Returns the number of segments of SEGs, which is their largest possible label."""
+    return sum(len(seg.header.SegmentSequence) for seg in segs)
+
+
+def read_frames(
+    segs: Sequence[ExistingSeg], geometry: Geometry, numbers: dict[str, int]
+) -> Iterator[SegFrame]:
+    """Yields the labelled pixels of all frames; adds the structures of the SEGs to `numbers`.
+
+    Raises:
+        InputError: A SEG is damaged, or its frames lie on another grid.
+    """
     for number, seg in enumerate(segs, start=1):
         with _errors_naming_seg(number, len(segs)):
-            _paint(seg, geometry, numbers, labels)
-    return SegLabels(labels=labels, numbers=numbers)
+            yield from _frames_on_grid(seg, geometry, numbers)
 
 
 def structure_name(segment: Dataset) -> str:
@@ -174,12 +202,13 @@ def structure_name(segment: Dataset) -> str:
     coded = f"{type_item.get('CodeMeaning', '')} {side.get('CodeMeaning', '')}"
     label = str(segment.get("SegmentLabel", ""))
     for name in (label, tracking_id, coded):
-        if _normal(name) in _normal_names():
-            return _normal_names()[_normal(name)]
+        if known := known_name(name):
+            return known
     return label or f"segment {segment.SegmentNumber}"
 
 
-def _is_seg(path: Path) -> bool:
+def is_seg(path: Path) -> bool:
+    """Returns whether a file is a SEG object."""
     try:
         dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
     except (InvalidDicomError, EOFError):
@@ -192,16 +221,16 @@ def _source_stacks(wanted: Collection[str], source: Study) -> tuple[Stack, ...]:
     stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
     split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
     if not split:
-        raise InputError("the source holds none of the series that the SEG was made from")
+        raise InputError("the source holds none of the series that the result was made from")
     largest = max((stack for stacks in split for stack in stacks), key=lambda s: len(s.usable))
     series = next(stacks for stacks in split if largest in stacks)
     return (largest, *(stack for stack in series if stack is not largest))
 
 
-def _paint(
-    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int], labels: LabelArray
-) -> None:
-    """Writes the segments of a SEG into `labels`; adds new names to `numbers`."""
+def _frames_on_grid(
+    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int]
+) -> Iterator[SegFrame]:
+    """Yields the labelled pixels of the frames of a SEG; adds new names to `numbers`."""
     seg = existing.header
     label_of: dict[int, int] = {}
     for segment in seg.SegmentSequence:
@@ -213,24 +242,33 @@ def _paint(
             f"the SEG has {seg.Rows} x {seg.Columns} voxels a slice, its source "
             f"{geometry.shape[1]} x {geometry.shape[2]}"
         )
-    table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
-    table[list(label_of)] = list(label_of.values())
     groups = FunctionalGroups(seg)
-    slices = _slices_of_frames(groups, geometry)
+    slices = slices_of_frames(groups, geometry)
     if seg.get("SegmentationType") == "LABELMAP":
-        for k, pixels in zip(slices, _frames(existing), strict=True):
-            values = table[np.minimum(pixels, len(table) - 1)]
-            labels[k][values > 0] = values[values > 0]
+        yield from _label_map_frames(existing, label_of, slices)
         return
     half = int(seg.get("MaximumFractionalValue", 1)) / 2
-    segments = _values(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[:, 0]
+    segments = frame_values(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[
+        :, 0
+    ]
     for frame, (k, mask) in enumerate(zip(slices, _masks(existing, half), strict=True)):
         number = int(segments[frame])
         if number not in label_of:
             raise InputError(
                 f"frame {frame + 1} of the SEG belongs to segment {number}, which is missing"
             )
-        labels[k][mask.rows][mask.pixels] = label_of[number]
+        yield SegFrame(int(k), mask.rows, mask.pixels, label_of[number])
+
+
+def _label_map_frames(
+    existing: ExistingSeg, label_of: Mapping[int, int], slices: NDArray[np.intp]
+) -> Iterator[SegFrame]:
+    most = max(label_of.values(), default=0)
+    table = np.zeros(1 + max(label_of, default=0), dtype=np.min_scalar_type(most))
+    table[list(label_of)] = list(label_of.values())
+    for k, pixels in zip(slices, _frames(existing), strict=True):
+        values = table[np.minimum(pixels, len(table) - 1)]
+        yield SegFrame(int(k), slice(None), values > 0, values[values > 0])
 
 
 class _Mask(NamedTuple):
@@ -267,18 +305,6 @@ def _frames(seg: ExistingSeg) -> Iterator[NDArray[Any]]:
 def _pixel_bytes(header: Dataset) -> int:
     values = int(header.Rows) * int(header.Columns) * int(header.NumberOfFrames)
     return ceil(values * int(header.BitsAllocated) / _BITS)
-
-
-def _normal(name: str) -> tuple[str, ...]:
-    """Returns the words of a name, its side last."""
-    words = name.lower().replace("_", " ").split()
-    sides = [word for word in words if word in _SIDES]
-    return (*(word for word in words if word not in _SIDES), *sides)
-
-
-@cache
-def _normal_names() -> dict[tuple[str, ...], str]:
-    return {_normal(name): name for name in reversed(known_names())}
 
 
 @contextmanager
@@ -332,53 +358,3 @@ def _require_attributes(seg: Dataset) -> None:
     """Raises KeyError if attributes are missing without which pixels or names mean nothing."""
     for keyword in _REQUIRED:
         seg[keyword]
-
-
-def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[np.intp]:
-    """Returns the index k of the slice that each frame lies on.
-
-    Raises:
-        InputError: A frame lies on no slice, or has no position.
-    """
-    origin = _values(groups, "PlanePositionSequence", "ImagePositionPatient")
-    cosines = _values(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _values(groups, "PixelMeasuresSequence", "PixelSpacing")
-    next_column = origin + cosines[:, :3] * spacing[:, 1:]
-    next_row = origin + cosines[:, 3:] * spacing[:, :1]
-    at = np.stack([_indices(points, geometry) for points in (origin, next_column, next_row)], 1)
-    steps = np.asarray(geometry.slice_steps)
-    slices: NDArray[np.intp] = np.abs(at[:, 0, 2, None] - steps).argmin(axis=1)
-    expected = np.tile([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], (len(at), 1, 1))
-    expected[:, :, 2] = steps[slices, None]
-    elsewhere = np.flatnonzero(np.abs(at - expected).max(axis=(1, 2)) > _SAME_PLACE)
-    if elsewhere.size:
-        raise InputError(
-            f"frame {elsewhere[0] + 1} of the SEG lies on another grid than its source"
-        )
-    return slices
-
-
-def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns (i, j, s) of points, (n, 3) mm in LPS."""
-    homogeneous = np.column_stack([points, np.ones(len(points))])
-    indices: NDArray[np.float64] = (homogeneous @ np.linalg.inv(geometry.affine_lps).T)[:, :3]
-    return indices
-
-
-def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[np.float64]:
-    """Returns an attribute of a functional group for each frame, (frame, value).
-
-    Raises:
-        InputError: A frame has no such functional group.
-    """
-
-    def read(item: Dataset) -> NDArray[np.float64]:
-        return np.array(item[attribute].value, dtype=float, ndmin=1)
-
-    values = []
-    for frame in range(len(groups)):
-        try:
-            values.append(groups.read_once(frame, Tag(sequence), read))
-        except KeyError as error:
-            raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
-    return np.array(values)
