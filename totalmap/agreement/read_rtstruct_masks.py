@@ -122,7 +122,7 @@ def _fill(
     contours: Iterable[Dataset], geometry: Geometry
 ) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
     """Returns the box around contours within the images, and the mask in it."""
-    to_index: NDArray[np.float64] = np.linalg.inv(geometry.affine_lps)
+    to_index = np.linalg.inv(geometry.affine_lps).astype(np.float64)
     steps = np.asarray(geometry.slice_steps)
     on_slices = [_on_slice(_positions(item), to_index, steps) for item in contours]
     points = np.concatenate([corners for _, corners in on_slices])
