@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from cli import (
     check,
+    compare,
     deploy,
     gateway,
     gateway_backup_and_migration,
@@ -76,6 +77,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("serve")(gateway.serve)
 app.command("status")(gateway.status)
 app.command("support")(support.support)

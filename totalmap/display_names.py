@@ -11,6 +11,7 @@ from importlib.resources import files
 
 TABLE = "codes.csv"
 
+_SIDES = ("left", "right")
 _LEFT = re.compile(r"\bleft ", re.IGNORECASE)
 
 
@@ -34,6 +35,14 @@ def known_names() -> tuple[str, ...]:
     return tuple(_names())
 
 
+def known_name(text: str) -> str | None:
+    """Returns TotalSegmentator's name of the structure that a text names; None if there is none.
+
+    `Left kidney`, `kidney left` and `kidney_left` name the same structure.
+    """
+    return _names_by_words().get(_words(text))
+
+
 def in_sentence(name: str) -> str:
     """Returns a display name for use within a sentence, such as `left kidney`."""
     shown = display_name(name)
@@ -54,3 +63,15 @@ def table_text() -> str:
 def _names() -> dict[str, str]:
     rows = csv.DictReader(table_text().splitlines())
     return {row["structure"]: row["display_name"] for row in rows}
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Returns the words of a name, its side last."""
+    words = name.lower().replace("_", " ").split()
+    sides = [word for word in words if word in _SIDES]
+    return (*(word for word in words if word not in _SIDES), *sides)
+
+
+@cache
+def _names_by_words() -> dict[tuple[str, ...], str]:
+    return {_words(name): name for name in reversed(known_names())}

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
@@ -15,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, SegmentationStorage
 
 from totalmap.dicom.file_reader import native_pixels, read_all, syntax_of
+from totalmap.dicom.frame_positions import places_of_frames
 from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
@@ -23,7 +23,7 @@ from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
-from totalmap.display_names import is_structure, known_names
+from totalmap.display_names import is_structure, known_name
 from totalmap.errors import InputError
 from totalmap.seg_frames import (
     MAX_ITEMS,
@@ -31,7 +31,6 @@ from totalmap.seg_frames import (
     masks_of_frames,
     pixel_bytes,
     pixels_of_frames,
-    places_of_frames,
     segments_of_frames,
 )
 from totalmap.settings import GeometrySection
@@ -47,7 +46,6 @@ _REQUIRED = (
     "SegmentSequence",
 )
 _REFERENCES = "ReferencedSeriesSequence"
-_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +60,24 @@ class SegLabels:
 
     labels: LabelArray
     numbers: Mapping[str, int]
+
+
+class SegFrame(NamedTuple):
+    """The labelled pixels of a frame of a SEG.
+
+    Attributes:
+        k: The slice of the source.
+        rows: The rows of the slice that `pixels` covers.
+        columns: The columns of the slice that `pixels` covers.
+        pixels: (row, column) whether a pixel has a label.
+        labels: Their label: of all, or (n,) of each in the order of the array.
+    """
+
+    k: int
+    rows: slice
+    columns: slice
+    pixels: NDArray[np.bool_]
+    labels: int | LabelArray
 
 
 def seg_objects(result: Path) -> tuple[Path, ...]:
@@ -130,12 +146,28 @@ def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
         InputError: A SEG is damaged, or its frames lie on another grid.
     """
     numbers: dict[str, int] = {}
-    most = sum(len(seg.header.SegmentSequence) for seg in segs)
-    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
+    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most_labels(segs)))
+    for frame in read_frames(segs, geometry, numbers):
+        labels[frame.k][frame.rows, frame.columns][frame.pixels] = frame.labels
+    return SegLabels(labels=labels, numbers=numbers)
+
+
+def most_labels(segs: Iterable[ExistingSeg]) -> int:
+    """Returns the number of segments of SEGs, which is their largest possible label."""
+    return sum(len(seg.header.SegmentSequence) for seg in segs)
+
+
+def read_frames(
+    segs: Sequence[ExistingSeg], geometry: Geometry, numbers: dict[str, int]
+) -> Iterator[SegFrame]:
+    """Yields the labelled pixels of all frames; adds the structures of the SEGs to `numbers`.
+
+    Raises:
+        InputError: A SEG is damaged, or its frames lie on another grid.
+    """
     for number, seg in enumerate(segs, start=1):
         with errors_naming_seg(number, len(segs)):
-            _paint(seg, geometry, numbers, labels)
-    return SegLabels(labels=labels, numbers=numbers)
+            yield from _frames_on_grid(seg, geometry, numbers)
 
 
 def structure_name(segment: Dataset) -> str:
@@ -153,8 +185,8 @@ def structure_name(segment: Dataset) -> str:
     coded = f"{type_item.get('CodeMeaning', '')} {side.get('CodeMeaning', '')}"
     label = str(segment.get("SegmentLabel", ""))
     for name in (label, tracking_id, coded):
-        if _normal(name) in _normal_names():
-            return _normal_names()[_normal(name)]
+        if known := known_name(name):
+            return known
     return label or f"segment {segment.SegmentNumber}"
 
 
@@ -178,49 +210,47 @@ def _source_stacks(wanted: Collection[str], source: Study) -> tuple[Stack, ...]:
     stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
     split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
     if not split:
-        raise InputError("the source holds none of the series that the SEG was made from")
+        raise InputError("the source holds none of the series that the result was made from")
     largest = max((stack for stacks in split for stack in stacks), key=lambda s: len(s.usable))
     series = next(stacks for stacks in split if largest in stacks)
     return (largest, *(stack for stack in series if stack is not largest))
 
 
-def _paint(
-    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int], labels: LabelArray
-) -> None:
-    """Writes the segments of a SEG into `labels`; adds new names to `numbers`."""
+def _frames_on_grid(
+    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int]
+) -> Iterator[SegFrame]:
+    """Yields the labelled pixels of the frames of a SEG; adds new names to `numbers`."""
     seg = existing.header
     label_of: dict[int, int] = {}
     for segment in seg.SegmentSequence:
         if int(segment.SegmentNumber) > 0:  # 0 is the background of a labelmap
             name = structure_name(segment)
             label_of[int(segment.SegmentNumber)] = numbers.setdefault(name, len(numbers) + 1)
-    table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
-    table[list(label_of)] = list(label_of.values())
     groups = FunctionalGroups(seg)
-    parts = (
-        labels[k, j : j + seg.Rows, i : i + seg.Columns]
-        for k, j, i in places_of_frames(seg, groups, geometry)
-    )
+    places = places_of_frames(seg, groups, geometry)
     if seg.get("SegmentationType") == "LABELMAP":
-        for part, pixels in zip(parts, pixels_of_frames(existing), strict=True):
-            values = table[np.minimum(pixels, len(table) - 1)]
-            part[values > 0] = values[values > 0]
-        return
-    segments = segments_of_frames(seg, groups)
-    for part, mask, segment in zip(parts, masks_of_frames(existing), segments, strict=True):
-        part[mask.rows][mask.pixels] = label_of[segment]
+        labelled = _label_map_frames(existing, label_of)
+    else:
+        segments = segments_of_frames(seg, groups)
+        labelled = (
+            (mask.rows, mask.pixels, label_of[segment])
+            for mask, segment in zip(masks_of_frames(existing), segments, strict=True)
+        )
+    for (k, j, i), (within, pixels, labels) in zip(places, labelled, strict=True):
+        first = int(j) + (within.start or 0)
+        rows = slice(first, first + len(pixels))
+        yield SegFrame(int(k), rows, slice(int(i), int(i) + seg.Columns), pixels, labels)
 
 
-def _normal(name: str) -> tuple[str, ...]:
-    """Returns the words of a name, its side last."""
-    words = name.lower().replace("_", " ").split()
-    sides = [word for word in words if word in _SIDES]
-    return (*(word for word in words if word not in _SIDES), *sides)
-
-
-@cache
-def _normal_names() -> dict[tuple[str, ...], str]:
-    return {_normal(name): name for name in reversed(known_names())}
+def _label_map_frames(
+    existing: ExistingSeg, label_of: Mapping[int, int]
+) -> Iterator[tuple[slice, NDArray[np.bool_], int | LabelArray]]:
+    most = max(label_of.values(), default=0)
+    table = np.zeros(1 + max(label_of, default=0), dtype=np.min_scalar_type(most))
+    table[list(label_of)] = list(label_of.values())
+    for pixels in pixels_of_frames(existing):
+        values = table[np.minimum(pixels, len(table) - 1)]
+        yield slice(None), values > 0, values[values > 0]
 
 
 @contextmanager

@@ -105,6 +105,17 @@ def read_nifti_geometry(path: Path, policy: GeometrySection) -> Geometry:
         return _geometry(_parsed(file), policy)
 
 
+def read_nifti_extensions(path: Path) -> tuple[bytes, ...]:
+    """Returns the contents of the extensions of an image's header; reads no voxels.
+
+    Raises:
+        InputError: The file can't be read.
+    """
+    with _opened(path) as file:
+        found = (extension.get_content() for extension in _parsed(file).header.extensions)
+        return tuple(content for content in found if isinstance(content, bytes))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Yields the file; gzip is decompressed while it is read."""

@@ -39,6 +39,14 @@ RUN_HERE = {
     f"{TOTALMAP} run /a/folder /another/folder": (0,),
     f"{TOTALMAP} trace build/demo/results/seg.dcm": (0,),
     f"{TOTALMAP} check build/demo/results --source build/phantom": (0, 1, 3),  # the verdict
+    **{
+        f"{TOTALMAP} compare build/demo/results/seg.dcm build/demo/results/{rest}": (0,)
+        for rest in (
+            "labels.nii.gz",
+            "rtstruct.dcm --source build/phantom",
+            "labels.nii.gz --json build/demo/agreement.json --csv build/demo/agreement.csv",
+        )
+    },
     f"{TOTALMAP} gateway check gateway.yaml": (0,),
     f"{TOTALMAP} status gateway.yaml": (0,),
     f"{TOTALMAP} gateway held gateway.yaml": (0,),

@@ -40,3 +40,18 @@ def write_atomically(
         sync_folder(target.parent)
     except OSError as error:
         raise output_error(f"{target.name} can't be written", error) from error
+
+
+def write_text_atomically(target: Path, text: str) -> None:
+    """Writes a text in UTF-8, as `write_atomically`.
+
+    Raises:
+        ResourceError: The disk is full.
+        ConfigError: The folder can't be written.
+    """
+    content = text.encode("utf-8")
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    write_atomically(target, write, lambda _: None)

@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 from skimage.draw import polygon2mask
 
 from tests.unit.measure.test_structure_boxes_in_slices import boxes_of
+from totalmap.dicom.fill_contours import filled
 from totalmap.dicom.geometry import Plane, stack_affine
 from totalmap.writers.rtstruct.contours import Contours, Points, positions_lps, slice_contours
-from totalmap.writers.rtstruct.read_back import filled
 
 Slice = NDArray[np.uint8]
 

@@ -1,0 +1,1 @@
+"""Compares two segmentations of the same images, ours or of other tools, structure by structure."""
