@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors_of_other_libraries import foreign_errors_translated
+from app.load_torch_library import load_torch_library_in_thread
 from app.stop_signals import stop_signals_answered
 from totalmap import log
 from totalmap.engine.tasks import load_task
@@ -167,6 +168,7 @@ def _run_chain(
     load_engine: "EngineLoader | None",
     opened: OpenedInput | None,
 ) -> None:
+    load_torch_library_in_thread()
     # Imported here, since wrong arguments need not wait for Holoscan.
     with no_collection_during_imports():
         from holoscan.logger import LogLevel, set_log_level

@@ -17,6 +17,7 @@ STAGES = {
     "build_volume": "Decoding pixels",
     "load_models": "Loading networks",
     "segment": "Segmenting",
+    "measure": "Measuring structures",
     "check_quality": "Assessing the result",
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",

@@ -35,12 +35,13 @@ class SegmenterOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
-        """Loads the networks once and segments the volumes."""
+        """Loads the networks once, segments the volumes and measures the structures."""
         with self.run_log.stage("load_models"):
             engine = self._load_engine(self._settings, self._models_folder, self._quality)
         with self.run_log.stage("segment"):
             progress = self.run_log.observer.progress
             segmentations = tuple(engine.segment(volume, progress) for volume in volumes)
+        with self.run_log.stage("measure"):
             for segmentation in segmentations:
                 self.run_log.segmented(segmentation)
-            return segmentations
+        return segmentations

@@ -71,6 +71,7 @@ def test_status_json_has_series_results_timings_and_checkpoints_of_a_run(
         "build_volume",
         "load_models",
         "segment",
+        "measure",
         "check_quality",
         *(f"write_{kind}" for kind in USUAL_RESULTS),
     ]

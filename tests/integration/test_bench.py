@@ -155,3 +155,19 @@ def test_the_benchmark_of_the_start_of_the_dicom_receiver_runs(tmp_path: Path) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout in report.read_text()
+
+
+def test_the_benchmark_of_the_time_outside_the_networks_measures_cold_and_warm_runs(
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "outside_network.md"
+    command = [sys.executable, "-m", "benchmarks.outside_network", "--runs", "1"]
+    command += ["--slices", "20", "--size", "48", "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    rows = {line[:24].strip(): line[24:].split() for line in done.stdout.splitlines()[3:]}
+    assert all(len(rows[name]) == 4 for name in ("start", "network", "measure", "write_seg"))
+    assert len(rows["outside"]) == 3
