@@ -17,6 +17,7 @@ from gateway.web.review_page_data import (
     rates_page,
     waiting_page,
 )
+from totalmap.spreadsheet_text import as_text
 
 _COLUMNS = (
     "dimension",
@@ -28,8 +29,6 @@ _COLUMNS = (
     "reject_rate",
 )
 _CSV_NAME = "review-rates.csv"
-# A spreadsheet takes a value that begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ReviewPages:
@@ -80,6 +79,5 @@ def _period_and_rule(request: Request) -> dict[str, str]:
 
 
 def _line(rate: Rate) -> tuple[str | int | None, ...]:
-    value = f"'{rate.value}" if rate.value.startswith(_FORMULA) else rate.value
     counts = (rate.accepted, rate.rejected, rate.released, rate.decisions)
-    return rate.dimension, value, *counts, f"{rate.reject_rate:.4f}"
+    return rate.dimension, as_text(rate.value), *counts, f"{rate.reject_rate:.4f}"

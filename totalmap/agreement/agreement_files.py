@@ -8,6 +8,7 @@ from io import StringIO
 
 from totalmap.agreement.compare_masks import Agreement, StructureAgreement
 from totalmap.display_names import display_name
+from totalmap.spreadsheet_text import as_text
 
 _NUMBERS = tuple(field.name for field in fields(StructureAgreement) if field.name != "name")
 COLUMNS = ("structure", "display_name", "compared", *_NUMBERS)
@@ -33,9 +34,10 @@ def to_csv(agreement: Agreement) -> str:
 def _rows(agreement: Agreement) -> Iterable[list[object]]:
     for row in agreement.structures:
         numbers = [getattr(row, name) for name in _NUMBERS]
-        yield [row.name, display_name(row.name), "both", *numbers]
+        yield [as_text(row.name), as_text(display_name(row.name)), "both", *numbers]
     for side, unpaired in (("A", agreement.only_in_a), ("B", agreement.only_in_b)):
         volume = f"volume_{side.lower()}_ml"
         for structure in unpaired:
             cells = [structure.volume_ml if name == volume else None for name in _NUMBERS]
-            yield [structure.name, display_name(structure.name), f"only {side}", *cells]
+            shown = as_text(structure.name), as_text(display_name(structure.name))
+            yield [*shown, f"only {side}", *cells]

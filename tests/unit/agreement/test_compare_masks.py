@@ -8,7 +8,12 @@ from pydicom.dataset import Dataset
 
 from tests.unit.agreement.random_masks import grid, masks_of
 from totalmap.agreement.agreement_files import COLUMNS, to_csv, to_json
-from totalmap.agreement.compare_masks import Agreement, StructureAgreement, compare_masks
+from totalmap.agreement.compare_masks import (
+    Agreement,
+    StructureAgreement,
+    UnpairedStructure,
+    compare_masks,
+)
 from totalmap.agreement.structure_masks import StructureMasks
 from totalmap.dicom.patient_comparison import read_patient
 from totalmap.errors import InputError
@@ -119,3 +124,10 @@ def test_csv_has_a_row_for_each_structure_also_of_one_side(agreement: Agreement)
     assert rows[0]["display_name"] == "Spleen"
     assert rows[2]["dice"] == ""
     assert (rows[3]["structure"], rows[3]["volume_b_ml"]) == ("tumour_1", str(ML))
+
+
+def test_csv_of_a_comparison_holds_no_formula_of_a_foreign_name(agreement: Agreement) -> None:
+    foreign = UnpairedStructure(name='=HYPERLINK("http://a")', volume_ml=1.0)
+    rows = list(csv.DictReader(to_csv(replace(agreement, only_in_a=(foreign,))).splitlines()))
+    assert rows[3]["structure"] == """'=HYPERLINK("http://a")"""
+    assert rows[3]["display_name"].startswith("'=")
