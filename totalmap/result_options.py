@@ -5,6 +5,9 @@ from enum import StrEnum
 # What can be put into the template of a Series Description.
 PLACEHOLDERS = ("task", "variant", "rule", "source_number", "source_description", "version")
 
+# The form of `results.uid_key`: hexadecimal digits, or none.
+UID_KEY = r"^[0-9a-f]{0,64}$"
+
 
 class SegTransferSyntax(StrEnum):
     """How a SEG is encoded: uncompressed, which every reader reads, or deflated and small."""
@@ -25,6 +28,13 @@ class RoiNames(StrEnum):
 
     TOTALSEGMENTATOR = "totalsegmentator"
     TG263 = "tg263"
+
+
+class Rejected(StrEnum):
+    """What is done with results that quality control rejects."""
+
+    HOLD = "hold"
+    DELIVER = "deliver"
 
 
 class NiftiGrid(StrEnum):

@@ -23,7 +23,9 @@ from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.report_settings import ReportSection
 from totalmap.result_options import (
+    UID_KEY,
     NiftiGrid,
+    Rejected,
     RoiNames,
     SegSplit,
     SegTransferSyntax,
@@ -220,6 +222,7 @@ class ResultsSection(Section):
         nifti_grid: `source` writes the NIfTI file on the slices of the source. `inference` writes
             the grid of the network, which is straight also if the gantry was tilted.
         overlay_every: The overlay has an image for every n-th slice; 1: for each.
+        uid_key: Gives results other UIDs than the same run has without it.
     """
 
     kinds: tuple[ResultKind, ...] = Field(default=USUAL_RESULTS, min_length=1)
@@ -232,18 +235,12 @@ class ResultsSection(Section):
     rtstruct_names: RoiNames = RoiNames.TOTALSEGMENTATOR
     nifti_grid: NiftiGrid = NiftiGrid.SOURCE
     overlay_every: PositiveInt = 1
+    uid_key: str = Field(default="", pattern=UID_KEY)
 
     @field_validator("series_description")
     @classmethod
     def _can_be_filled_in(cls, text: str) -> str:
         return require_known_placeholders(text)
-
-
-class Rejected(StrEnum):
-    """What is done with results that quality control rejects."""
-
-    HOLD = "hold"
-    DELIVER = "deliver"
 
 
 class QualitySection(Section):

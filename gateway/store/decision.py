@@ -176,6 +176,18 @@ def delivered_objects(decisions: Sequence[Decision], start: DeliveredObjects) ->
     return state
 
 
+def are_results_rejected(decisions: Sequence[Decision], start: DeliveredObjects) -> bool:
+    """Returns whether a decision has had a note reject the results themselves, not copies.
+
+    It stays so when the decision is withdrawn: archives hide them for good.
+
+    Args:
+        decisions, start: As in `delivered_objects`.
+    """
+    states = (delivered_objects(decisions[:n], start) for n in range(1, len(decisions) + 1))
+    return any(state.hidden_by > 0 and not state.copies_of for state in states)
+
+
 def _after(
     before: DeliveredObjects, decision: Decision, withdrawn: Decision | None
 ) -> DeliveredObjects:

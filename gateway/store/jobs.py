@@ -324,7 +324,8 @@ class JobList:
             row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
                 job = job_of(row)
-                connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job.job_id))
+                for table in (DELIVERIES, RESULTS):  # of results that were released, and held again
+                    connection.execute(table.delete().where(table.c.job_id == job.job_id))
                 _record(connection, kind, job, who=who)
         return row is not None
 

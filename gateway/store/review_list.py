@@ -7,8 +7,21 @@ that retention has deleted, or that a newer job has replaced, wait no longer.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from gateway.store.database import Database
 from gateway.store.decision import FINAL_KINDS, DecisionKind
@@ -84,16 +97,20 @@ class ReviewList:
         self._verdicts = tuple(verdicts)
 
     def waiting(
-        self, rule: str = "", *, limit: int = 100, offset: int = 0
+        self, rule: str = "", *, after: str = "", limit: int = 100, offset: int = 0
     ) -> Sequence[WaitingResult]:
         """Returns the results that wait, the gravest first, of these the oldest.
 
         Args:
             rule: Only results of this rule; empty: of all.
+            after: Only results that come after those of this job, which need not wait any more;
+                empty, or a job without results: all.
             limit: How many at most.
             offset: How many to skip.
         """
-        statement = self._waiting(rule).order_by(_gravity(), JOBS.c.ended_at, JOBS.c.job_id)
+        statement = self._waiting(rule).order_by(*_order(JOBS))
+        if after:
+            statement = statement.where(_comes_after(after))
         with self._database.transaction() as connection:
             rows = connection.execute(statement.limit(limit).offset(offset)).all()
         return [WaitingResult(**{**row._mapping, "verdict": Verdict(row.verdict)}) for row in rows]
@@ -226,6 +243,16 @@ def _are_deleted() -> ColumnElement[bool]:
     )
 
 
-def _gravity() -> ColumnElement[int]:
+def _order(jobs: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """Returns the values by which results are in order."""
     ranks = {verdict: rank for rank, verdict in enumerate(_GRAVITY)}
-    return case(ranks, value=JOBS.c.verdict)
+    return case(ranks, value=jobs.c.verdict), jobs.c.ended_at, jobs.c.job_id
+
+
+def _comes_after(job_id: str) -> ColumnElement[bool]:
+    """Returns the condition that results come after those of a job in the order."""
+    other = JOBS.alias()
+    has_results = and_(other.c.verdict.is_not(None), other.c.ended_at.is_not(None))
+    is_other = and_(other.c.job_id == job_id, has_results)
+    is_later = tuple_(*_order(JOBS)) > tuple_(*_order(other))
+    return or_(~exists().where(is_other), exists().where(is_other, is_later))

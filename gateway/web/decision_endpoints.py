@@ -13,12 +13,10 @@ from gateway.store.decision import DecisionKind
 from gateway.store.job import Job
 from gateway.web.context import WebContext
 from gateway.web.decision_form import (
-    WORKLIST,
     DecisionForm,
     WrongDecision,
     decision_form,
     read_decision,
-    worklist_of,
 )
 from gateway.web.forms import NEXT_FIELD, own_path, with_query
 from gateway.web.prepared_views import viewable_series
@@ -31,9 +29,9 @@ from gateway.web.result_files import (
 )
 from gateway.web.stored_reasons import told_job
 from gateway.web.study_titles import StudyTitle
+from gateway.web.worklist import next_path, viewer_path, worklist_of
 from totalmap.texts.catalogue import Message
 
-WORKLIST_PATH = "/review"
 # The messages of the page afterwards.
 _SAID = {
     DecisionKind.ACCEPTED: "accepted",
@@ -120,31 +118,3 @@ class Decisions:
         if job is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.deleted"))
         return job
-
-
-def viewer_path(job_id: str, worklist: str | None) -> str:
-    """Returns the path of the viewer for results, in a worklist or without one."""
-    path = f"/jobs/{job_id}/view/0"
-    return path if worklist is None else with_query(path, **{WORKLIST: worklist})
-
-
-def review_path(context: WebContext, job_id: str, worklist: str | None) -> str:
-    """Returns the path of the page on which a person looks at results and decides."""
-    if viewable_series(context.results.files(job_id)):
-        return viewer_path(job_id, worklist)
-    path = f"/jobs/{job_id}/decide"
-    return path if worklist is None else with_query(path, **{WORKLIST: worklist})
-
-
-def next_path(context: WebContext, worklist: str, decided: str) -> str:
-    """Returns where a person goes on who works on a list.
-
-    Args:
-        context: Of the page.
-        worklist: As in `WORKLIST`.
-        decided: The job that was just decided about; a comment leaves it on the list.
-    """
-    for waiting in context.review_list.waiting(worklist, limit=2):
-        if waiting.job_id != decided:
-            return review_path(context, waiting.job_id, worklist)
-    return with_query(WORKLIST_PATH, rule=worklist) if worklist else WORKLIST_PATH

@@ -14,16 +14,13 @@ from gateway.store.decision import (
 from gateway.store.decisions import DECIDABLE_STATES
 from gateway.store.job import Job, JobState
 from gateway.web.context import WebContext
-from gateway.web.forms import chosen_name
 from gateway.web.result_files import JobReport, ShownStructure
+from gateway.web.worklist import Worklist, next_path, skip_path
 from totalmap.texts.catalogue import Message
 
 # More fills no report, and a form may have 16 kB.
 REASON_CHARACTERS = 1000
 STRUCTURE_FIELD = "structure:"
-# A query parameter, and a field of the form: the rule of the worklist from which the person came;
-# empty for the worklist of all rules.
-WORKLIST = "worklist"
 
 
 class WrongDecision(Exception):
@@ -61,7 +58,8 @@ class DecisionForm:
         structures: Those that a person may name as wrong.
         organization: Who stands in verified reports; None: none can be verified.
         destinations: Where objects of the decision go.
-        worklist: As in `WORKLIST`; None: the person did not come from the worklist.
+        worklist: Through which the person goes; None: the person did not come from a worklist.
+        onward_path: Where the person goes on without a decision; None: `worklist` is None.
     """
 
     job: Job
@@ -73,7 +71,8 @@ class DecisionForm:
     structures: Sequence[ShownStructure]
     organization: str | None
     destinations: Sequence[str]
-    worklist: str | None
+    worklist: Worklist | None
+    onward_path: str | None
 
     @property
     def is_held(self) -> bool:
@@ -82,7 +81,7 @@ class DecisionForm:
 
 
 def decision_form(
-    context: WebContext, job: Job, report: JobReport, worklist: str | None = None
+    context: WebContext, job: Job, report: JobReport, worklist: Worklist | None = None
 ) -> DecisionForm | None:
     """Returns the form for the results of a job; None: there are none.
 
@@ -92,6 +91,7 @@ def decision_form(
     if job.state not in DECIDABLE_STATES:
         return None
     decisions = context.decisions.of_job(job.job_id)
+    current = current_decision(decisions)
     withdrawn = {decision.withdraws for decision in decisions}
     unique = {structure.key: structure for structure in report.structures}
     section = context.settings.review
@@ -99,7 +99,7 @@ def decision_form(
         job=job,
         form=uuid4().hex,
         seen=decisions[-1].decision_id if decisions else 0,
-        current=current_decision(decisions),
+        current=current,
         decisions=[
             ShownDecision(decision=each, is_withdrawn=each.decision_id in withdrawn)
             for each in decisions
@@ -111,17 +111,17 @@ def decision_form(
             {delivery.destination for delivery in context.deliveries.of_job(job.job_id)}
         ),
         worklist=worklist,
+        onward_path=_onward_path(context, job, worklist, current),
     )
 
 
-def worklist_of(fields: Mapping[str, str]) -> str | None:
-    """Returns the worklist from which a person came, as in `WORKLIST`; None: from none.
-
-    Args:
-        fields: Of a form or a query, from outside: what no rule can be called is the list of all.
-    """
-    rule = fields.get(WORKLIST)
-    return None if rule is None else chosen_name(rule)
+def _onward_path(
+    context: WebContext, job: Job, worklist: Worklist | None, current: Decision | None
+) -> str | None:
+    if worklist is None:
+        return None
+    onward = skip_path if current is None else next_path
+    return onward(context, worklist, job.job_id)
 
 
 def read_decision(

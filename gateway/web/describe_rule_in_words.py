@@ -7,7 +7,8 @@ from gateway.rule_matching import all_of, one_of
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ConfigError
 from totalmap.finding import Verdict
-from totalmap.settings import Rejected, Settings, load_settings
+from totalmap.result_options import Rejected
+from totalmap.settings import Settings, load_settings
 from totalmap.texts.catalogue import Message
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from gateway.store.review_list import DecidedResult, TimeToDecision, WaitingResult
 from gateway.store.review_rates import Dimension, Rate, review_rates
 from gateway.web.context import WebContext
-from gateway.web.decision_endpoints import review_path
 from gateway.web.forms import chosen_name
 from gateway.web.result_files import preview
 from gateway.web.stored_reasons import told_summary
 from gateway.web.study_titles import StudyTitle
+from gateway.web.worklist import Worklist, review_path
 from totalmap.texts.catalogue import Message
 
 PAGE_RESULTS = 25
@@ -169,14 +169,15 @@ def waiting_page(context: WebContext, *, rule: str, page: int) -> WaitingPage:
     offset = (shown_page - 1) * PAGE_RESULTS
     found = review.waiting(shown_rule, limit=PAGE_RESULTS, offset=offset)
     first = found[:1] if shown_page == 1 else review.waiting(shown_rule, limit=1)
+    worklist = Worklist(rule=shown_rule)
     return WaitingPage(
         now=time.time(),
         rule=shown_rule,
         rules=_rules(context, shown_rule),
-        rows=[_waiting_row(context, result, shown_rule) for result in found],
+        rows=[_waiting_row(context, result, worklist) for result in found],
         total=total,
         page=shown_page,
-        start=review_path(context, first[0].job_id, shown_rule) if first else None,
+        start=review_path(context, first[0].job_id, worklist) if first else None,
     )
 
 
@@ -238,13 +239,13 @@ def _weeks_of(period: str) -> int | None:
     return int(shown) if shown else None
 
 
-def _waiting_row(context: WebContext, result: WaitingResult, rule: str) -> WaitingRow:
+def _waiting_row(context: WebContext, result: WaitingResult, worklist: Worklist) -> WaitingRow:
     reason = told_summary(context, result.job_id, result.reason)
     return WaitingRow(
         result=replace(result, reason=reason),
         study_title=context.study_titles.of(result.study_instance_uid),
         has_preview=preview(context.storage, result.job_id) is not None,
-        path=review_path(context, result.job_id, rule),
+        path=review_path(context, result.job_id, worklist),
     )
 
 

@@ -33,7 +33,7 @@ from gateway.web.account_endpoints import (
 from gateway.web.alarm_message_links import message_links
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
-from gateway.web.decision_endpoints import WORKLIST_PATH, Decisions
+from gateway.web.decision_endpoints import Decisions
 from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
@@ -43,6 +43,7 @@ from gateway.web.rendering import render_problem, use_texts, use_worklist
 from gateway.web.review_endpoints import ReviewPages
 from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
 from gateway.web.viewer_endpoints import Viewer
+from gateway.web.worklist import WORKLIST_PATH
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 from totalmap.texts.catalogue import Message as Sentence

@@ -13,11 +13,12 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from gateway.store.audit_events import record_viewed
 from gateway.store.job import Job
 from gateway.web.context import WebContext
-from gateway.web.decision_form import DecisionForm, decision_form, worklist_of
+from gateway.web.decision_form import DecisionForm, decision_form
 from gateway.web.prepared_views import ViewableSeries, ViewFailedError, viewable_series
 from gateway.web.rendering import render_inside, texts_of
 from gateway.web.result_files import ShownFinding, ShownStructure
 from gateway.web.study_titles import StudyTitle
+from gateway.web.worklist import Worklist, next_job, viewer_path, worklist_of
 from totalmap.texts.catalogue import Message
 from totalmap.viewer_files import DESCRIPTION
 
@@ -30,7 +31,7 @@ class ViewerPage:
 
     Attributes:
         number: The number of the series among those of the job, from 0.
-        of: How many series of the job can be viewed.
+        paths: The page of each series of the job that can be viewed.
         structures: The structures that were found in the series.
         findings: Those that question the result, the most severe first, then the remarks.
         decision_form: For decisions about the result; None: there is nothing to decide.
@@ -41,7 +42,7 @@ class ViewerPage:
     job: Job
     study_title: StudyTitle
     number: int
-    of: int
+    paths: Sequence[str]
     structures: Sequence[ShownStructure]
     findings: Sequence[ShownFinding]
     decision_form: DecisionForm | None
@@ -61,21 +62,20 @@ class Viewer:
         self._context.views.forget_failure(job, series)
         self._viewed(request, job, series)
         report = self._context.results.report(job.job_id, texts_of(request))
+        worklist = worklist_of(request.query_params)
         name = series.name
         view = ViewerPage(
             job=job,
             study_title=self._context.study_titles.of(job.study_instance_uid),
             number=series.number,
-            of=of,
+            paths=[viewer_path(job.job_id, worklist, number) for number in range(of)],
             structures=[each for each in report.structures if each.series == name],
             findings=[
                 each for each in (*report.doubts, *report.remarks) if each.series in (name, "")
             ],
-            decision_form=decision_form(
-                self._context, job, report, worklist_of(request.query_params)
-            ),
+            decision_form=decision_form(self._context, job, report, worklist),
             site_viewer=self._context.settings.web.viewer_of(job.study_instance_uid),
-            next_view=self._next_view(job, worklist_of(request.query_params)),
+            next_view=self._next_view(job, worklist),
         )
         return render_inside("viewer.html.jinja", request, view)
 
@@ -118,14 +118,13 @@ class Viewer:
             result=series.segs[0],
         )
 
-    def _next_view(self, job: Job, worklist: str | None) -> str | None:
+    def _next_view(self, job: Job, worklist: Worklist | None) -> str | None:
         if worklist is None:
             return None
-        waiting = self._context.review_list.waiting(worklist, limit=2)
-        following = [each.job_id for each in waiting if each.job_id != job.job_id]
-        if not following or not viewable_series(self._context.results.files(following[0])):
+        following = next_job(self._context, worklist, job.job_id)
+        if following is None or not viewable_series(self._context.results.files(following)):
             return None
-        return f"/jobs/{following[0]}/view/0"
+        return viewer_path(following, None)
 
     def _find(self, request: Request) -> tuple[Job, ViewableSeries, int]:
         """Returns the job, its series, and how many series it has."""

@@ -9,7 +9,9 @@ import yaml
 from totalmap.settings_file import read_sections
 
 
-def write_overlay(base: Path, application: Mapping[str, Any], device: str, path: Path) -> None:
+def write_overlay(
+    base: Path, application: Mapping[str, Any], device: str, path: Path, uid_key: str = ""
+) -> None:
     """Writes the settings file that the application is run with.
 
     Args:
@@ -17,6 +19,7 @@ def write_overlay(base: Path, application: Mapping[str, Any], device: str, path:
         application: Sections of the rule, with the keys that differ.
         device: As in `work.devices`.
         path: The file to write.
+        uid_key: As `results.uid_key`; empty: what base and rule say.
 
     Raises:
         ConfigError: The base can't be read.
@@ -24,6 +27,8 @@ def write_overlay(base: Path, application: Mapping[str, Any], device: str, path:
     """
     sections = read_sections(base)
     chosen = {"segmentation": {"device": device.partition(":")[0]}}
+    if uid_key:
+        chosen["results"] = {"uid_key": uid_key}
     for layer in (application, chosen):
         for name, section in layer.items():
             sections[name] = {**(sections.get(name) or {}), **section}

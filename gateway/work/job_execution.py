@@ -14,6 +14,7 @@ from gateway.store.file_storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.store.job import Job
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
+from gateway.store.rejected_results import RejectedResults
 from gateway.work.application_runner import Failure, Outcome, Runner
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_SETTINGS
@@ -39,6 +40,7 @@ class JobExecutor:
     storage: Storage
     ledger: Ledger
     jobs: JobList
+    rejected_results: RejectedResults
     runner: Runner
     worker: str
     device: str
@@ -131,12 +133,14 @@ class JobExecutor:
             shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)
         self.storage.link(images(found), folder / INPUT_NAME)
-        self._write_settings(folder, job.application)
+        self._write_settings(folder, job.application, self.rejected_results.uid_key(job))
 
-    def _write_settings(self, folder: Path, application: Mapping[str, Any]) -> Path:
+    def _write_settings(
+        self, folder: Path, application: Mapping[str, Any], uid_key: str = ""
+    ) -> Path:
         base = self.settings.settings_file or DEFAULT_SETTINGS
         path = folder / SETTINGS_NAME
-        write_overlay(base, application, self.device, path)
+        write_overlay(base, application, self.device, path, uid_key)
         return path
 
 

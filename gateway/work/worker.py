@@ -21,6 +21,7 @@ from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
+from gateway.store.rejected_results import RejectedResults
 from gateway.store.workers import LOST_SECONDS, SEEN_SECONDS, WorkerList
 from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.job_execution import JobExecutor
@@ -61,6 +62,7 @@ def work(
             storage=storage,
             ledger=Ledger(database),
             jobs=JobList(database),
+            rejected_results=RejectedResults(database),
             runner=_runner(settings, worker),
             worker=worker,
             device=device,

@@ -27,10 +27,14 @@ try {
   await seen(page, 'first');
   await explain(page, 'released', 'A second spleen.');
   await seen(page, 'after-release');
+  await press(page, page.locator('#onward'));
+  await seen(page, 'after-skip');
   await press(page, page.locator('#verify'));
   await seen(page, 'after-verify');
   await explain(page, 'rejected', 'The spleen leaks into the stomach.', 'spleen');
   await seen(page, 'after-reject');
+  await press(page, page.locator('#start'));
+  await seen(page, 'second-walk');
   await explain(page, 'commented', 'A rare variant.');
   await seen(page, 'after-comment');
   await page.goto(task.url + task.rejected);
@@ -68,7 +72,7 @@ async function press(page, button) {
 async function seen(page, name) {
   const { pathname } = new URL(page.url());
   const [said = ''] = await page.locator('#said').allTextContents();
-  const targets = page.locator('.decide button, .decide summary').filter({ visible: true });
+  const targets = page.locator('.decide button, .decide summary, .decide .button').filter({ visible: true });
   const heights = await targets.evaluateAll((all) => all.map((each) => each.getBoundingClientRect().height));
   steps.push({ name, pathname, said: said.trim(), smallest: heights.length ? Math.min(...heights) : 0 });
   await page.screenshot({ path: join(task.pictures, `${task.scheme}-${name}.png`), fullPage: true });

@@ -45,7 +45,7 @@ def waiting_jobs(gateway: Filled, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_person_decides_with_fingers_alone_and_the_next_results_open(
+def test_a_person_decides_or_skips_with_fingers_alone_and_the_next_results_open(
     tmp_path: Path, scheme: str
 ) -> None:
     settings = GatewaySettings(
@@ -65,7 +65,7 @@ def test_a_person_decides_with_fingers_alone_and_the_next_results_open(
             user=USER,
             password=PASSWORD,
             first=f"/jobs/{jobs[0]}/view/0?worklist=",
-            rejected=f"/jobs/{jobs[2]}/decide",
+            rejected=f"/jobs/{jobs[3]}/decide",
             pictures=str(PICTURES),
             scheme=scheme,
         )
@@ -76,20 +76,22 @@ def test_a_person_decides_with_fingers_alone_and_the_next_results_open(
     assert seen["errors"] == []
     assert stored == [
         [("released", "A second spleen.")],
+        [("commented", "A rare variant.")],
         [("accepted", None)],
         [
             ("rejected", "The spleen leaks into the stomach."),
             ("withdrawn", "It was the stomach."),
             ("accepted", None),
         ],
-        [("commented", "A rare variant.")],
     ]
     steps: list[dict[str, Any]] = seen["steps"]
     views = [f"/jobs/{job}/view/0" for job in jobs]
-    decided = f"/jobs/{jobs[2]}/decide"
-    assert [step["pathname"] for step in steps] == [*views, "/review", decided, decided]
-    assert [step["said"] for step in steps[1:4]] == [
+    decided = f"/jobs/{jobs[3]}/decide"
+    ways = [*views, "/review", views[1], "/review", decided, decided]
+    assert [step["pathname"] for step in steps] == ways
+    assert [step["said"] for step in steps[1:5]] == [
         "The results are released.",
+        "",
         "The results are accepted.",
         "The results are rejected.",
     ]

@@ -15,6 +15,7 @@ from gateway.store.decision import (
     DecisionKind,
     DeliveredObjects,
     Parcel,
+    are_results_rejected,
     current_decision,
     delivered_objects,
     possible_kinds,
@@ -22,6 +23,8 @@ from gateway.store.decision import (
 
 # An object is a result (of a decision that had it copied, 0: the original) or a report.
 Shown = tuple[str, int]
+# In place of a decision: results that are made again under other UIDs.
+NEW_RUN = 100
 
 
 @dataclass
@@ -130,6 +133,12 @@ def test_an_archive_shows_results_once_unless_they_are_rejected_or_held(
         named = {("result", state.copies_of)} if case.expected else set()
         reports = {("report", state.report_of)} if state.report_of else set()
         assert archive.shown == named | reports, "the state names what the archive shows"
+    is_rejected = are_results_rejected(case.decisions, start)
+    if start is not DELIVERED_WITH_NOTE:  # the same run writes this note again
+        assert is_rejected == (("result", 0) in archive.hidden)
+    archive.take(Parcel.COPIES if is_rejected else Parcel.RESULTS, NEW_RUN, set())
+    new = ("result", NEW_RUN if is_rejected else 0)
+    assert (new in archive.shown) == (start is not DELIVERED_WITH_NOTE), "a new run is shown"
 
 
 def kinds_after(*kinds: DecisionKind) -> Sequence[DecisionKind]:

@@ -72,6 +72,25 @@ def test_results_are_listed_by_rule_and_in_pages(
     ]
 
 
+def test_results_after_those_of_a_job_are_listed_also_when_these_wait_no_longer(
+    results: ReviewedResults, review: ReviewList, database: Database
+) -> None:
+    results.make("d", Verdict.REJECT, at=30.0)
+    for job_id in ("a", "b", "c"):
+        results.make(job_id, at=20.0 if job_id == "a" else 10.0, rule="mr")
+    order = ["d", "b", "c", "a"]
+    for n_before, job_id in enumerate(order, 1):
+        assert [each.job_id for each in review.waiting(after=job_id)] == order[n_before:]
+    assert [each.job_id for each in review.waiting("mr", after="d")] == order[1:], "another rule"
+    results.decide("b", DecisionKind.ACCEPTED)
+    assert [each.job_id for each in review.waiting(after="b")] == ["c", "a"]
+    results.decide("d", DecisionKind.REJECTED)
+    assert JobList(database).retry("d", "eva")
+    for without_results in ("d", "unknown"):
+        found = review.waiting(after=without_results)
+        assert [each.job_id for each in found] == ["c", "a"], "all that wait"
+
+
 @pytest.mark.parametrize("kind", [DecisionKind.ACCEPTED, DecisionKind.REJECTED])
 def test_results_wait_no_longer_after_a_decision_and_wait_again_after_its_withdrawal(
     results: ReviewedResults, review: ReviewList, kind: DecisionKind

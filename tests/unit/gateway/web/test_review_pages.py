@@ -99,6 +99,36 @@ def test_after_each_decision_the_next_results_open_until_none_waits(
     assert 'id="start"' not in page.text
 
 
+def test_skipped_results_open_again_only_after_all_others_of_the_worklist(
+    user: httpx.Client, gateway: Filled, instance: Path
+) -> None:
+    first = make(gateway, instance, "A", HELD)
+    second, third, fourth = (make(gateway, instance, name) for name in "BCD")
+    start = path_of(user.get("/review"), "start")
+    after_skip = path_of(user.get(start), "onward")
+    assert urlsplit(after_skip).path == f"/jobs/{second}/view/0"
+    after_second_skip = path_of(user.get(after_skip), "onward")
+    assert parse_qs(urlsplit(after_second_skip).query)["skipped"] == [second]
+    after_decision = decide(user, after_second_skip, DecisionKind.ACCEPTED)
+    assert urlsplit(after_second_skip).path == f"/jobs/{third}/view/0"
+    assert urlsplit(after_decision).path == f"/jobs/{fourth}/view/0"
+    assert path_of(user.get(after_decision), "onward") == "/review", "the end of the list"
+    page = user.get("/review")
+    assert urlsplit(path_of(page, "start")).path == f"/jobs/{first}/view/0"
+
+
+def test_results_that_are_decided_meanwhile_lead_on_to_the_next_of_the_worklist(
+    user: httpx.Client, gateway: Filled, instance: Path
+) -> None:
+    second, first = make(gateway, instance, "B"), make(gateway, instance, "A", HELD)
+    start = path_of(user.get("/review"), "start")
+    ReviewedResults(gateway.database).decide(first, DecisionKind.REJECTED)
+    page = user.get(start)
+    assert "Go on to the next results" in page.text
+    assert urlsplit(path_of(page, "onward")).path == f"/jobs/{second}/view/0"
+    assert 'id="onward"' not in user.get(f"/jobs/{first}/decide").text, "outside of the worklist"
+
+
 def test_the_worklist_is_filtered_by_rule(user: httpx.Client, results: ReviewedResults) -> None:
     results.make("a", rule="ct", study="1.2.3")
     results.make("b", rule="mr & pet", study="1.2.4")

@@ -25,6 +25,17 @@ def test_a_gateway_rule_overrides_only_the_application_settings_that_it_names(
     assert laid.geometry == base.geometry
 
 
+def test_a_key_for_uids_of_results_is_laid_over_the_settings_of_the_application(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "settings.yaml"
+    write_overlay(BASE, {"results": {"kinds": ["seg"]}}, "cpu", path, "0a1b")
+    laid = load_settings(path, {})
+    assert (laid.results.uid_key, laid.results.kinds) == ("0a1b", (ResultKind.SEG,))
+    write_overlay(BASE, {}, "cpu", path)
+    assert load_settings(path, {}).fingerprint() == load_settings(BASE, {}).fingerprint()
+
+
 def test_a_misspelt_key_of_a_gateway_rule_is_found_by_the_application(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     write_overlay(BASE, {"segmentation": {"taks": "total"}}, "cpu", path)

@@ -78,6 +78,7 @@ class Bench:
             storage=self.storage,
             ledger=self.ledger,
             jobs=self.jobs,
+            rejected_results=RejectedResults(self.database),
             runner=runner or ContainerRunner(container, None, worker),
             worker=worker,
             device=device,
@@ -100,6 +101,7 @@ def bench(
         storage=storage,
         ledger=ledger,
         jobs=JobList(database),
+        database=database,
         docker=DockerStandIn(tmp_path / "docker"),
     )
 
