@@ -21,7 +21,6 @@ from totalmap.errors import (
 from totalmap.import_without_garbage_collection import no_collection_during_imports
 from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.open_input import OpenedInput, open_input
-from totalmap.result_options import Rejected
 from totalmap.run_log import Observer, RunLog
 from totalmap.settings import Arithmetic, Overrides, Settings, load_settings
 from totalmap.writers.all_or_nothing import Release, open_release

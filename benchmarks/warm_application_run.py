@@ -10,7 +10,9 @@ as a line of JSON with the fields of `WarmRun`.
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from app.stack_size import restart_with_larger_stack
@@ -57,6 +59,10 @@ class StageClock:
         return {stage: end - start for (stage, start), end in zip(self._starts, ends, strict=True)}
 
 
+def _receive(events: list[dict[str, object]], event: Mapping[str, object]) -> None:
+    events.append(dict(event))
+
+
 def main() -> int:
     """Runs the study and returns the exit status of the first run that fails."""
     prepare_threads()
@@ -76,7 +82,7 @@ def main() -> int:
     application = WarmApplication()
     for number in range(int(sys.argv[4]) + 1):
         events: list[dict[str, object]] = []
-        end_receiving = log.also_send_to(lambda event, to=events: to.append(dict(event)))
+        end_receiving = log.also_send_to(partial(_receive, events))
         clock = StageClock()
         start = time.perf_counter()
         outcome = application.run(request, clock)

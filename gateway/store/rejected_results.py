@@ -8,9 +8,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, RowMapping, select
 
 from gateway.store.database import Database
 from gateway.store.decision import (
@@ -65,13 +64,13 @@ def _by_people(connection: Connection, job: Job) -> Iterable[str]:
         # Rejected ones may have been delivered with a note of quality control. The same run writes
         # the same note, so only what people have delivered counts.
         start = HELD if of_results[0].verdict == Verdict.REJECT else DELIVERED
-        if are_results_rejected([_decision(row) for row in of_results], start):
+        if are_results_rejected([_decision(row._mapping) for row in of_results], start):
             yield f"{job_id} {run}"
 
 
-def _decision(row: Row[Any]) -> Decision:
-    values = {column.name: row._mapping[column] for column in _COLUMNS}
-    return Decision(**{**values, "kind": DecisionKind(row.kind)})
+def _decision(row: RowMapping) -> Decision:
+    values = {column.name: row[column] for column in _COLUMNS}
+    return Decision(**{**values, "kind": DecisionKind(row["kind"])})
 
 
 def _by_other_content(connection: Connection, job: Job) -> Sequence[str]:

@@ -21,9 +21,10 @@ from totalmap.dicom.derived_uids import derived_uid
 from totalmap.errors import ConfigError, OutputError
 from totalmap.finding import REJECTION_NOTE, Finding, Severity, Verdict
 from totalmap.origin_in_dicom import MANUFACTURER
+from totalmap.result_options import Rejected
 from totalmap.reviewer import Reviewer
 from totalmap.run_log import Result, RunLog
-from totalmap.settings import Rejected, Settings
+from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release, held_path
 from totalmap.writers.atomic_file import write_atomically
 from totalmap.writers.dicom.character_sets import use_utf8_if_needed

@@ -20,6 +20,7 @@ from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState, KeptResult
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.rejected_results import RejectedResults
 from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner
 from gateway.work.job_execution import JobExecutor
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
@@ -44,6 +45,7 @@ class Bench:
     storage: Storage
     ledger: Ledger
     jobs: JobList
+    database: Database
     docker: DockerStandIn
 
     def receive(self, *paths: Path) -> list[KeptInstance]:
