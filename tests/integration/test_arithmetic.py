@@ -25,7 +25,7 @@ from totalmap.engine.weights_manifest import adopt
 from totalmap.settings import Arithmetic, Variant
 
 SPEC = SeriesSpec(
-    rows=128, columns=128, n_slices=80, pixel_spacing_mm=(3.2, 3.2), slice_spacing_mm=3.0
+    rows=128, columns=128, n_slices=100, pixel_spacing_mm=(3.2, 3.2), slice_spacing_mm=3.0
 )
 PATCH = (64, 64, 64)
 
