@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from app.run_study import RunRequest, run_application
 from totalmap.corrections.predecessor import read_predecessor
-from totalmap.dicom.study import read_study
+from totalmap.dicom.study import Study, read_study
 from totalmap.errors import InputError, TotalMapError
 from totalmap.existing_seg import is_seg
 from totalmap.open_input import open_input
@@ -67,7 +67,7 @@ def _reproduce(
     if old.origin.corrections:
         return _compare_correction(result, old, request)
     settings = request.load_settings()
-    _require_source(old, request.input_path)
+    _require_source(old, read_study(request.input_path))
     hash_now = settings.fingerprint()
     if hash_now != old.origin.settings_sha256:
         return Reproduction(
@@ -101,25 +101,24 @@ def _compare_correction(result: Path, old: Trace, request: RunRequest) -> Reprod
         InputError: It is another object than a SEG, or the folder is not its source.
     """
     source = read_study(request.input_path)
-    _require_source(old, request.input_path)
+    _require_source(old, source)
     if not is_seg(result):
-        raise InputError(f"{result} is of a correction: verify its SEG, which has the labels")
+        raise InputError("the result is of a correction: verify its SEG, which has the labels")
     labels = read_predecessor([result], source).labels
     digest = hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
     if digest == old.origin.corrections[0].labels_sha256:
         return Reproduction(differences=())
     return Reproduction(
         differences=(
-            f"the labels of {result.name} are not those of its correction: it was changed after it "
-            "was written",
+            "the labels of the SEG are not those of its correction: it was changed after it was "
+            "written",
         )
     )
 
 
-def _require_source(old: Trace, source: Path) -> None:
-    study = read_study(source)
+def _require_source(old: Trace, source: Study) -> None:
     present = {
-        instance.sop_instance_uid for series in study.series for instance in series.instances
+        instance.sop_instance_uid for series in source.series for instance in series.instances
     }
     if old.instances and not present & set(old.instances):
         raise InputError(

@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.seg import begin_peak, ellipsoids, peak_megabytes
 from benchmarks.write_report import write_report
 from tests.segmentations import TASK
+from totalmap.agreement import DEFAULT_TOLERANCE_MM
 from totalmap.agreement.compare_masks import Agreement, compare_masks
 from totalmap.agreement.structure_masks import Place, StructureMasks
-from totalmap.agreement.surface_metrics import DEFAULT_TOLERANCE_MM
 from totalmap.dicom.geometry import Geometry
 
 FIELD_OF_VIEW_MM = 420.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
+from totalmap.agreement import DEFAULT_TOLERANCE_MM
 
 if TYPE_CHECKING:
     from totalmap.dicom.study import Study
@@ -23,8 +24,8 @@ def compare(
         typer.Option(help="The study that was segmented; an RTSTRUCT needs it."),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Tolerance of NSD in mm; 3 as TotalSegmentator's paper.")
-    ] = 3.0,
+        float, typer.Option(min=0.0, help="Tolerance of NSD in mm, as TotalSegmentator's paper.")
+    ] = DEFAULT_TOLERANCE_MM,
     overlap_only: Annotated[
         bool, typer.Option("--overlap-only", help="Only Dice and volumes, without NSD and HD95.")
     ] = False,

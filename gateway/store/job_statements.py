@@ -108,8 +108,14 @@ def is_outdated() -> ColumnElement[bool]:
 
 
 def has_open_delivery() -> ColumnElement[bool]:
-    """Returns the condition that a delivery of a job waits, which needs its results."""
-    return exists().where(DELIVERIES.c.job_id == JOBS.c.job_id, DELIVERIES.c.state == "waiting")
+    """Returns the condition that a job has a delivery to be made, which needs its results.
+
+    What a decision delivers is still to be made after it was given up: a destination may show
+    results that a person has taken back. A user can have it delivered again.
+    """
+    is_given_up = and_(DELIVERIES.c.state == "dead", DELIVERIES.c.decision_id > 0)
+    is_open = or_(DELIVERIES.c.state == "waiting", is_given_up)
+    return exists().where(DELIVERIES.c.job_id == JOBS.c.job_id, is_open)
 
 
 def is_begun_by_nobody_else(begun: Job | None) -> ColumnElement[bool]:

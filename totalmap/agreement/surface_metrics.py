@@ -9,7 +9,7 @@ the search for distances is our own: it gives the same distances as
 distance 0, and a k-d tree finds the nearest surfel of the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +26,6 @@ from totalmap.dicom.geometry import Box, Geometry
 from totalmap.environment_variables import processor_threads
 
 PACKAGE = "surface-distance"
-# The tolerance of the paper about TotalSegmentator (Radiol Artif Intell 2023;5(5):e230024).
-DEFAULT_TOLERANCE_MM = 3.0
 _PERCENTILE = 95
 _INSIDE = 255  # the code of a corner whose eight voxels all belong to the mask
 
@@ -206,15 +204,14 @@ def _pairs(a: StructureMasks, b: StructureMasks, names: list[str]) -> dict[str, 
 
 
 def _boxes(masks: StructureMasks) -> dict[tuple[int, int], Box]:
-    return dict(_boxes_in_layers(masks))
-
-
-def _boxes_in_layers(masks: StructureMasks) -> Iterator[tuple[tuple[int, int], Box]]:
+    """Returns the box around each label of each layer, by layer and label."""
     with ThreadPoolExecutor(processor_threads()) as pool:
-        for number, found in enumerate(pool.map(find_objects, masks.layers)):
-            for label, box in enumerate(found, start=1):
-                if box is not None:
-                    yield (number, label), box
+        return {
+            (layer, label): box
+            for layer, found in enumerate(pool.map(find_objects, masks.layers))
+            for label, box in enumerate(found, start=1)
+            if box is not None
+        }
 
 
 def _around(first: Box, second: Box) -> Box:

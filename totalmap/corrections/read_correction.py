@@ -72,7 +72,7 @@ def read_correction(
     """Reads a correction of a result of ours from SEGs that came back.
 
     Args:
-        segs: SEGs of another tool: BINARY, FRACTIONAL (from half of the largest value on) or
+        segs: SEGs of another tool: BINARY, FRACTIONAL (above half of the largest value) or
             LABELMAP, with frames of the size of the slices or cropped.
         results: The folder of the result that was corrected, or its SEG files.
         source: The study with the images.

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from app.correction_documents import write_corrected_results
 from app.reproduce import reproduce
@@ -58,6 +59,39 @@ def test_a_corrected_seg_names_predecessor_person_and_the_segments_that_changed(
         for header in (before, after)
     ]
     assert uids[0] == uids[1]
+
+
+def test_a_structure_that_a_person_drew_alone_is_manual_and_names_no_network(
+    written: SimpleNamespace, tmp_path: Path
+) -> None:
+    reviewed = written.reviewed
+    absent = next(
+        one for one in reviewed.segmentation.structures if one.label not in reviewed.labels
+    )
+    labels = reviewed.labels.copy()
+    assert not labels[2:4, 1:3, 1:3].any()
+    labels[2:4, 1:3, 1:3] = absent.label
+    settings = written.output.parent / "app.yaml"
+    write_corrected_results(
+        reviewed.series.folder, reviewed.output, labels, REVIEWER, settings, tmp_path
+    )
+    kinds = {"seg.dcm": "Segmentation", "sr.dcm": "Comprehensive3DSR"}
+    for name, iod in kinds.items():
+        findings = findings_of_dciodvfy(result_in(tmp_path, name), iod)
+        assert [one for one in findings if one.startswith("Error")] == []
+    seg = pydicom.dcmread(result_in(tmp_path, "seg.dcm"), stop_before_pixels=True)
+    (drawn,) = (one for one in seg.SegmentSequence if one.SegmentAlgorithmType == "MANUAL")
+    assert drawn.TrackingID == absent.name
+    assert "SegmentAlgorithmName" not in drawn
+    report = pydicom.dcmread(result_in(tmp_path, "sr.dcm"))
+    assert n_algorithm_names(report) == len(seg.SegmentSequence) - 1
+
+
+def n_algorithm_names(item: Dataset) -> int:
+    """Returns how many items with the name of an algorithm a report has."""
+    concept = (item.get("ConceptNameCodeSequence") or [Dataset()])[0].get("CodeMeaning")
+    below = sum(map(n_algorithm_names, item.get("ContentSequence", ())))
+    return int(below) + int(concept == "Algorithm Name")
 
 
 def test_a_corrected_seg_has_the_corrected_labels(written: SimpleNamespace) -> None:

@@ -85,7 +85,7 @@ def series_description(segmentation: Segmentation, settings: Settings, title: st
     """Returns a Series Description: the content, and a warning that it is not verified."""
     warning = _ending(_MAKERS[segmentation.correction is not None], _WARNINGS[segmentation.verdict])
     if is_demo(segmentation):
-        warning = _DEMO_MODEL
+        warning = f"{' corrected' if segmentation.correction else ''}{_DEMO_MODEL}"
     end = f" {title}" if title else ""
     text = _filled(settings.results.series_description, segmentation)
     return text[: LONGEST_LINE - len(end) - len(warning)].rstrip() + end + warning

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from totalmap.correction_history import AlgorithmType
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structures import MeasuredStructure
+from totalmap.structures import MeasuredStructure, Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,
@@ -76,7 +77,7 @@ def measurement_group(
         code_content(_FINDING_CATEGORY, code.category),
         code_content(_FINDING, code.type),
         _finding_site(code),
-        *_algorithm(segmentation),
+        *_algorithm(segmentation, found.structure),
         *_measurements(found, intensity_of(segmentation.volume)),
         *(code_content(LIMITATION, limitation) for limitation in limitation_codes(found)),
     ]
@@ -101,8 +102,13 @@ def _finding_site(code: StructureCode) -> Dataset:
     return with_items_below(item, code_content(_LATERALITY, side, Relationship.CONCEPT_MODIFIER))
 
 
-def _algorithm(segmentation: Segmentation) -> Iterator[Dataset]:
-    """Yields Algorithm Identification (TID 4019): name, version and parameters as in the SEG."""
+def _algorithm(segmentation: Segmentation, structure: Structure) -> Iterator[Dataset]:
+    """Yields Algorithm Identification (TID 4019): name, version and parameters as in the SEG.
+
+    A structure that a person has drawn alone has none.
+    """
+    if segmentation.algorithm_type(structure) is AlgorithmType.MANUAL:
+        return
     for concept, text in (
         (_ALGORITHM_NAME, identifiers.algorithm_name(segmentation)),
         (_ALGORITHM_VERSION, identifiers.software_versions()),

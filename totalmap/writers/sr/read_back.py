@@ -10,6 +10,7 @@ from pydicom.sr.coding import Code
 from pydicom.tag import BaseTag, Tag
 from pydicom.values import convert_SQ
 
+from totalmap.correction_history import AlgorithmType
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.finding import Assessment
@@ -84,7 +85,9 @@ def compare_sr(written: Dataset, segmentation: Segmentation, settings: Settings)
     segments = segment_references(segmentation, settings)
     for group, measured in zip(groups, found, strict=True):
         segment = segments.get(measured.structure)
-        expected = _structure(segmentation, settings, measured, segment) | _algorithm(segmentation)
+        expected = _structure(segmentation, settings, measured, segment)
+        if segmentation.algorithm_type(measured.structure) is not AlgorithmType.MANUAL:
+            expected |= _algorithm(segmentation)
         if _below(group) != expected:
             name = in_sentence(measured.structure.name)
             raise OutputError(f"the SR differs from the measurements of the {name}")

@@ -9,7 +9,6 @@ from highdicom.sr import (
     LanguageOfContentItemAndDescendants,
     ObservationContext,
     ObserverContext,
-    PersonObserverIdentifyingAttributes,
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
@@ -28,6 +27,7 @@ from totalmap.writers.dicom.content_items import (
     Relationship,
     code_content,
     container,
+    person_observer,
     separate_containers,
 )
 from totalmap.writers.dicom.header import (
@@ -54,9 +54,7 @@ _TITLE = Code("126000", "DCM", "Imaging Measurement Report")
 _LANGUAGE = Code("en-US", "RFC5646", "English (United States)")
 _PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 _IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
-# CID 270 Observer Type.
-_DEVICE = Code("121007", "DCM", "Device")
-_PERSON = Code("121006", "DCM", "Person")
+_DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
 # CID 100 Quantitative Diagnostic Imaging Procedures.
 _PROCEDURES = {
     "CT": Code("25045-6", "LN", "CT unspecified body region"),
@@ -108,7 +106,8 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     procedure = _PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE)
     items = [
         *LanguageOfContentItemAndDescendants(_LANGUAGE),
-        *_observers(reviewer),
+        *(person_observer(reviewer) if reviewer else ()),
+        *_device_observer(),
         code_content(_PROCEDURE_REPORTED, procedure, Relationship.CONCEPT_MODIFIER),
         container(_IMAGING_MEASUREMENTS, groups),
     ]
@@ -167,11 +166,8 @@ def _name_of_reviewer(segmentation: Segmentation) -> str:
     return person_name(correction.reviewer.name) if correction else ""
 
 
-def _observers(reviewer: str) -> ObservationContext:
-    """Returns the observers: the reviewer, if any, and this version of our software.
-
-    TID 1001; TID 1003 for a person, and TID 1004 for a device.
-    """
+def _device_observer() -> ObservationContext:
+    """Returns this version of our software as an observer (TID 1001, TID 1004)."""
     device = DeviceObserverIdentifyingAttributes(
         uid=identifiers.device_uid(),
         name=identifiers.MODEL_NAME,
@@ -179,8 +175,4 @@ def _observers(reviewer: str) -> ObservationContext:
         model_name=f"{identifiers.MODEL_NAME} {identifiers.software_versions()}",
         serial_number=identifiers.DEVICE_SERIAL_NUMBER,
     )
-    of_device = ObserverContext(_DEVICE, device)
-    if not reviewer:
-        return ObservationContext(observer_device_context=of_device)
-    person = ObserverContext(_PERSON, PersonObserverIdentifyingAttributes(name=reviewer))
-    return ObservationContext(person, of_device)
+    return ObservationContext(ObserverContext(_DEVICE, device))

@@ -213,6 +213,27 @@ def test_a_job_is_not_segmented_again_before_the_note_about_its_results_is_deliv
     assert jobs.retry(JOB_ID, "anna")
 
 
+def test_a_job_is_not_segmented_again_after_the_note_about_its_results_was_given_up(
+    held: DecisionList, database: Database
+) -> None:
+    held.decide(replace(ACCEPT, kind=DecisionKind.RELEASED, reason="It is a variant."))
+    assert follow(held, ACCEPT, DecisionKind.WITHDRAWN, "w1")
+    jobs, all_deliveries = JobList(database), DeliveryList(database)
+    results, note = (all_deliveries.delivery(JOB_ID, "pacs", number) for number in (0, 2))
+    assert results is not None
+    assert note is not None
+    assert all_deliveries.delivered(results)
+    assert all_deliveries.die(note, "The archive is away.")
+    assert not jobs.retry(JOB_ID, "anna"), "the archive still shows the results"
+    given_up = all_deliveries.delivery(JOB_ID, "pacs", 2)
+    assert given_up is not None
+    assert all_deliveries.retry(given_up, "anna")
+    again = all_deliveries.delivery(JOB_ID, "pacs", 2)
+    assert again is not None
+    assert all_deliveries.delivered(again)
+    assert jobs.retry(JOB_ID, "anna")
+
+
 def test_a_decision_is_delivered_after_the_results_that_it_is_about(
     decisions: DecisionList, database: Database
 ) -> None:
