@@ -11,6 +11,7 @@ from cli.errors import errors_to_exit_status
 from totalmap.agreement import DEFAULT_TOLERANCE_MM
 
 if TYPE_CHECKING:
+    from totalmap.agreement.structure_masks import StructureMasks
     from totalmap.dicom.study import Study
 
 _SIDE = "a SEG, RTSTRUCT or NIfTI file, or a folder of them."
@@ -50,13 +51,12 @@ def compare(
     from totalmap import log
     from totalmap.agreement.agreement_files import to_csv, to_json
     from totalmap.agreement.compare_masks import compare_masks
-    from totalmap.agreement.read_masks import read_masks
     from totalmap.writers.atomic_file import write_text_atomically
 
     log.configure(level=logging.CRITICAL)
     with errors_to_exit_status():
         with _study(source) as study:
-            masks = read_masks(a, study), read_masks(b, study)
+            masks = _read("A", a, study), _read("B", b, study)
         agreement = compare_masks(
             *masks, tolerance_mm=None if overlap_only else tolerance, resample=resample
         )
@@ -64,6 +64,17 @@ def compare(
             if file is not None:
                 write_text_atomically(file, text(agreement))
         print_agreement(agreement, plain_console())
+
+
+def _read(side: str, result: Path, study: "Study | None") -> "StructureMasks":
+    """Returns the masks of a side; errors tell which side it is."""
+    from totalmap.agreement.read_masks import read_masks
+    from totalmap.errors import TotalMapError
+
+    try:
+        return read_masks(result, study)
+    except TotalMapError as error:
+        raise type(error)(f"{side}: {error}") from error
 
 
 @contextmanager

@@ -74,6 +74,14 @@ def test_the_compare_command_says_that_an_rtstruct_needs_its_images(results: Pat
     assert "--source" in done.stderr
 
 
+def test_the_compare_command_tells_which_of_both_results_it_can_not_read(tmp_path: Path) -> None:
+    a = image(two_labels(), tmp_path / "a.nii.gz")
+    for words, side in (((a, tmp_path / "none"), "B"), ((tmp_path / "none", a), "A")):
+        refused = compared(*words)
+        assert refused.exit_code == 65
+        assert f"Error: {side}: a result to compare does not exist" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
