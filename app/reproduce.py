@@ -24,13 +24,23 @@ from totalmap.trace_result import Trace, trace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """The differences between a result and its reproduction, as sentences, if there are any."""
+    """The differences between a result and its reproduction, as sentences, if there are any.
+
+    Attributes:
+        differences: The sentences.
+        is_of_correction: Whether a person has corrected the result, so that only its labels were
+            compared, with those of the correction.
+    """
 
     differences: tuple[str, ...]
+    is_of_correction: bool = False
 
     @property
     def is_same(self) -> bool:
-        """Whether the result was made from this source with these weights and settings."""
+        """Whether the result was made from this source with these weights and settings.
+
+        For a correction: whether it has the labels of the correction.
+        """
         return not self.differences
 
 
@@ -107,12 +117,13 @@ def _compare_correction(result: Path, old: Trace, request: RunRequest) -> Reprod
     labels = read_predecessor([result], source).labels
     digest = hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest()
     if digest == old.origin.corrections[0].labels_sha256:
-        return Reproduction(differences=())
+        return Reproduction(differences=(), is_of_correction=True)
     return Reproduction(
         differences=(
             "the labels of the SEG are not those of its correction: it was changed after it was "
             "written",
-        )
+        ),
+        is_of_correction=True,
     )
 
 

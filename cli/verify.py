@@ -56,6 +56,8 @@ def print_verification(
             reproduction = reproduce(result, request, display, display.stopped)
         if reproduction.is_same:
             same = f"The same: {result} was made from this source with these weights."
+            if reproduction.is_of_correction:
+                same = f"The same: the labels of {result} are those of its correction by a person."
             console.print(same, soft_wrap=True)
             return
         console.print(f"Different: {result}")

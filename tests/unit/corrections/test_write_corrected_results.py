@@ -1,5 +1,6 @@
 """Tests the corrected results, as the gateway has them written."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +15,16 @@ from app.run_study import RunRequest
 from tests.corrections import REVIEWER, Reviewed, edited, labels_of, reviewed_result
 from tests.results import result_in
 from tests.validators import findings_of_dciodvfy
-from totalmap.corrections.write_corrected_results import WRITERS
+from totalmap.corrections.predecessor import read_predecessor
+from totalmap.corrections.read_correction import correction_of
+from totalmap.corrections.write_corrected_results import WRITERS, corrected_segmentation
+from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
-from totalmap.settings import ResultKind
+from totalmap.settings import ResultKind, Settings
+from totalmap.texts.catalogue import Language, texts_in
 from totalmap.trace_result import trace
+from totalmap.writers.dicom import identifiers
+from totalmap.writers.presentation.title_and_notices import ai_notice, title_of
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +155,36 @@ def test_verify_compares_the_labels_of_a_corrected_seg_with_those_of_its_correct
         models_folder=tmp_path,
         settings_file=written.output.parent / "app.yaml",
     )
-    assert reproduce(seg, request).is_same
+    reproduction = reproduce(seg, request)
+    assert reproduction.is_same
+    assert reproduction.is_of_correction
     changed = pydicom.dcmread(seg)
     changed.PixelData = bytes(len(changed.PixelData))
     changed.save_as(tmp_path / "changed.dcm")
     assert not reproduce(tmp_path / "changed.dcm", request).is_same
     with pytest.raises(InputError, match="verify its SEG"):
         reproduce(result_in(written.output, "sr.dcm"), request)
+
+
+@pytest.mark.parametrize(
+    ("is_demo", "title"),
+    [
+        (False, "Corrected segmentation (total, TotalSegmentator)"),
+        (True, "Corrected segmentation (demo model)"),
+    ],
+)
+def test_pages_and_series_of_a_correction_say_that_a_person_corrected_it(
+    written: SimpleNamespace, is_demo: bool, title: str
+) -> None:
+    reviewed = written.reviewed
+    predecessor = read_predecessor(reviewed.output, read_study(reviewed.series.folder))
+    predecessor = replace(predecessor, is_demo=is_demo)
+    correction = correction_of(predecessor, edited(reviewed))
+    segmentation = corrected_segmentation(correction, REVIEWER)
+    texts = texts_in(Language.ENGLISH)
+    assert title_of(segmentation, texts) == title
+    assert ai_notice(segmentation, texts).startswith("AI result corrected by a person")
+    assert "corrected" in identifiers.series_description(segmentation, Settings())
 
 
 def test_every_kind_of_result_of_a_run_is_written_for_a_correction() -> None:

@@ -13,9 +13,10 @@ _WHOLE_BODY = "total"
 
 def title_of(segmentation: Segmentation, texts: Texts) -> str:
     """Returns what a result is, such as "Automatic segmentation (TotalSegmentator, 3 mm)"."""
+    is_corrected = segmentation.correction is not None
     if identifiers.is_demo(segmentation):
-        return texts("title.demo")
-    if segmentation.correction is not None:
+        return texts("title.corrected_demo" if is_corrected else "title.demo")
+    if is_corrected:
         return texts("title.corrected", task=segmentation.task.replace("_", " "))
     resolution = round(_resolution_mm(segmentation), 1)
     task = segmentation.task
